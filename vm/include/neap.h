@@ -1,0 +1,376 @@
+/*
+ * neap.h - the door between C and neap.
+ *
+ * What a host program or a C module may call is declared here; the rest may
+ * change without notice. Four rules hold for the whole file:
+ *
+ *   - a function that takes a lua_State may raise a Lua error; one that does
+ *     not take it never does, so libuv callbacks may call it;
+ *   - a negative int is an error code (UV_E* or NEAP_E*), and an operation
+ *     that fails to start never calls back;
+ *   - what `new` returns is yours to `free`; anything else is lent, and its
+ *     comment says until when;
+ *   - a machine belongs to one thread at a time; what may be called from
+ *     another one says so.
+ */
+#ifndef NEAP_H
+#define NEAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NEAP_VERSION "0.1.0"
+#define NEAP_API __attribute__((visibility("default")))
+
+struct uv_loop_s;
+struct uv_handle_s;
+
+typedef struct neap_Vm neap_Vm;
+
+/* Codes beside libuv's own; neap_fail knows both kinds. */
+#define NEAP_ECANCELED (-9001) /* the task was cancelled: raises that */
+#define NEAP_ECLOSED (-9002)   /* the handle was closed under the operation */
+
+/* == A machine: one Lua state and the loop that drives it ============== */
+
+/* What a machine tells its host. The texts are lent during the call. */
+typedef struct neap_Report {
+  int kind;              /* NEAP_REPORT_* */
+  const char *text;      /* one line, without "neap:" and without newline */
+  const char *traceback; /* "stack traceback:..." or NULL */
+  const char *task;      /* name of the task it is about, or NULL */
+} neap_Report;
+
+enum {
+  NEAP_REPORT_WARNING,  /* a coroutine never awaited, a scope not closed ... */
+  NEAP_REPORT_ERROR,    /* an error that nobody retrieved: status 1 */
+  NEAP_REPORT_DEBUG     /* said in debug mode only */
+};
+
+/*
+ * Options of neap_vm_new. Set `size` to sizeof(neap_Options) and the rest to
+ * zero, then what you want: later versions may add fields at the end.
+ */
+typedef struct neap_Options {
+  size_t size;
+  struct uv_loop_s *loop; /* borrowed, must outlive the machine; NULL: own */
+  lua_Alloc alloc;        /* NULL: neap's own allocator */
+  void *alloc_data;
+  void (*report)(neap_Vm *vm, const neap_Report *report); /* NULL: silence */
+  void *data;             /* the host's, see neap_data */
+  int debug;              /* debug mode from the start */
+} neap_Options;
+
+/*
+ * Makes a machine with Lua's standard libraries and asyncio open. `options`
+ * may be NULL. NULL means out of memory, or that libuv could not start.
+ */
+NEAP_API neap_Vm *neap_vm_new(const neap_Options *options);
+
+/*
+ * Cancels every task and runs their clean-up, closes every handle, waits for
+ * both, closes the Lua state and frees `vm`. NULL is allowed.
+ */
+NEAP_API void neap_vm_free(neap_Vm *vm);
+
+/* The machine's main Lua state: for setting up, not for running scripts. */
+NEAP_API lua_State *neap_state(neap_Vm *vm);
+
+/* The machine that `L` belongs to. */
+NEAP_API neap_Vm *neap_vm(lua_State *L);
+
+/* The loop that drives the machine of `L`. */
+NEAP_API struct uv_loop_s *neap_loop(lua_State *L);
+
+/* The host's pointer from the options. */
+NEAP_API void *neap_data(neap_Vm *vm);
+
+/* Sends a report to the host as the machine does. */
+NEAP_API void neap_report(neap_Vm *vm, int kind, const char *text,
+                          const char *traceback);
+
+/* 1 once an error was reported that nobody retrieved. */
+NEAP_API int neap_failed(neap_Vm *vm);
+
+/* Debug mode: sites of coroutines and tasks are kept whole, and so on. */
+NEAP_API int neap_debug(neap_Vm *vm);
+NEAP_API void neap_set_debug(neap_Vm *vm, int on);
+
+/* == Loading and running ============================================== */
+
+/*
+ * Like luaL_loadbufferx and luaL_loadfilex (a NULL filename is stdin), for
+ * neap's language: pushes the chunk as a function, or a message.
+ */
+NEAP_API int neap_load(lua_State *L, const char *text, size_t length,
+                       const char *name, const char *mode);
+NEAP_API int neap_loadfile(lua_State *L, const char *filename,
+                           const char *mode);
+
+/*
+ * Translates source text to plain Lua, pushes it as a string and returns
+ * LUA_OK; or pushes a message and returns LUA_ERRSYNTAX.
+ */
+NEAP_API int neap_translate(lua_State *L, const char *text, size_t length,
+                            const char *name);
+
+/*
+ * Starts a task from the function and `nargs` arguments on top of the stack,
+ * replaces them by the Task object, and returns LUA_OK. The task begins in
+ * the loop's next turn. `name` may be NULL ("Task-N").
+ */
+NEAP_API void neap_spawn(lua_State *L, int nargs, const char *name);
+
+/*
+ * Drives the loop until the Task or Future at `index` is done. Only for the
+ * machine's owner, outside any task. Returns LUA_OK and pushes the results,
+ * with their count in *nresults; or LUA_ERRRUN and pushes the error value;
+ * NEAP_ECANCELED if it was cancelled (pushes the CancelledError).
+ */
+NEAP_API int neap_wait(lua_State *L, int index, int *nresults);
+
+/*
+ * Cancels every task but the caller's and drives the loop until they have
+ * ended.
+ */
+NEAP_API void neap_finish(lua_State *L);
+
+/* Drives the loop until no task is left. */
+NEAP_API void neap_run(neap_Vm *vm);
+
+/*
+ * Makes the Task or Future at `index` cancelled as task:cancel() does;
+ * returns 0 if it was done already.
+ */
+NEAP_API int neap_cancel(lua_State *L, int index, const char *message);
+
+/*
+ * Names the task (at `index`) that an interrupt goes to, usually the main
+ * chunk's.
+ */
+NEAP_API void neap_set_main(lua_State *L, int index);
+
+/*
+ * Cancels the main task, even if it is computing and not waiting. May be
+ * called from a signal handler and from any thread.
+ */
+NEAP_API void neap_interrupt(neap_Vm *vm);
+
+/*
+ * If os.exit(code, true) was called in a task: 1 and the code. The host
+ * frees the machine, then ends.
+ */
+NEAP_API int neap_exiting(neap_Vm *vm, int *code);
+
+/*
+ * Pushes the text that a person should see for an uncaught error: the
+ * message at `index` as text and the traceback across tasks that the machine
+ * kept for it (the task at `task`, 0 if none).
+ */
+NEAP_API void neap_error_text(lua_State *L, int index, int task);
+
+/* == Async functions in C ============================================= */
+
+/*
+ * Wraps the function on top of the stack as an async function: called, it
+ * gives a coroutine object; awaited, the function runs on the task's own
+ * stack, where it may park with neap_await. `name` (may be NULL) is for
+ * messages.
+ */
+NEAP_API void neap_async(lua_State *L, const char *name);
+
+typedef struct neap_Async {
+  const char *name;
+  lua_CFunction body;
+} neap_Async;
+
+/* Sets each of `list` (ended by a NULL name) as an async function in the
+ * table on top of the stack, with `nup` upvalues shared as luaL_setfuncs. */
+NEAP_API void neap_setasync(lua_State *L, const neap_Async *list);
+
+/* == Waiting: how C parks a task and wakes it ========================== */
+
+typedef struct neap_Wait neap_Wait;
+
+/*
+ * A place where one task can wait. Embed it zeroed in your struct. `abort`,
+ * if set, is called when the task is cancelled while parked: it gives the
+ * operation up; the task is woken with NEAP_ECANCELED in any case and a wake
+ * that comes later is dropped. `what` says what is waited for ("read"), for
+ * people; static or as long-lived as the wait.
+ */
+struct neap_Wait {
+  struct neap_Task *task; /* the machine's own */
+  uint32_t turn;
+  void (*abort)(neap_Wait *w);
+  const char *what;
+};
+
+/* Runs on the task's own stack (the caller's arguments still at 1..n), after
+ * a wake, and pushes values or raises; returns the number of values. */
+typedef int (*neap_Done)(lua_State *L, int status);
+
+/*
+ * Parks the running task on `w` until neap_wake or cancellation; then `done`
+ * runs on the task's own stack. Written `return neap_await(L, w, done);`.
+ * Raises if no task runs, if C code between cannot be suspended, or if
+ * another task is parked on `w` already. When the task was cancelled, the
+ * cancellation is raised instead of calling `done`.
+ */
+NEAP_API int neap_await(lua_State *L, neap_Wait *w, neap_Done done);
+
+/*
+ * Makes the task parked on `w` ready to run, with `status` for its `done`; 0
+ * if nobody was parked (any more).
+ */
+NEAP_API int neap_wake(neap_Wait *w, int status);
+
+/* 1 if a task is parked on `w` and was not yet woken. */
+NEAP_API int neap_waiting(const neap_Wait *w);
+
+/*
+ * Awaits the value at `index` (coroutine object, Task, Future, __await) from
+ * C, then runs `done` with its values on top of those the function had, or
+ * raises its error. Written `return neap_await_value(L, index, done)`.
+ * `done` finds the count of values by lua_gettop.
+ */
+NEAP_API int neap_await_value(lua_State *L, int index, neap_Done done);
+
+/* == Timers: many deadlines over one libuv timer ======================= */
+
+/*
+ * A timer of the machine, embedded zeroed in your struct; it must stay in
+ * place while started. `fire` runs from the loop, outside any task, must not
+ * raise, and finds the timer stopped.
+ */
+typedef struct neap_Timer neap_Timer;
+struct neap_Timer {
+  uint32_t index, seq; /* the machine's own */
+  void (*fire)(neap_Vm *vm, neap_Timer *t);
+};
+
+/* Nanoseconds of the machine's monotonic clock. */
+NEAP_API uint64_t neap_now(void);
+
+/* Starts (or moves) `t` to fire at `when` ns; 0 or UV_ENOMEM. */
+NEAP_API int neap_timer_start(neap_Vm *vm, neap_Timer *t, uint64_t when);
+
+/* Stops `t`; harmless if it is not started. */
+NEAP_API void neap_timer_stop(neap_Vm *vm, neap_Timer *t);
+
+/* == Handles: things that open and close ============================== */
+
+/*
+ * The first member of a module's struct. The struct lives until libuv has
+ * closed it and Lua has collected its object, whichever is last.
+ */
+typedef struct neap_Handle neap_Handle;
+struct neap_Handle {
+  neap_Vm *vm;
+  struct uv_handle_s *uv;      /* NULL before opened and after closed */
+  const struct neap_Class *cls;
+  neap_Handle *prev, *next;    /* all live handles of the machine */
+  uint8_t state;               /* the machine's own */
+};
+
+/*
+ * A class of handles. `close` is called once, when the handle is closed by
+ * the script, by <close>, by collection or by the machine: it wakes who is
+ * parked in it with NEAP_ECLOSED and gives up what is not libuv's. The
+ * machine then calls uv_close on the opened uv handle. `release` (may be
+ * NULL) runs just before the memory is freed: no Lua, no libuv there.
+ */
+typedef struct neap_Class {
+  const char *name;                /* "neap.Stream": also the Lua type name */
+  void (*close)(neap_Handle *h);
+  void (*release)(neap_Handle *h);
+} neap_Class;
+
+/*
+ * Registers the class: makes its metatable with `methods` (plain C
+ * functions, may be NULL), `async` ones (may be NULL), close, closed,
+ * __close, __gc, __name, __tostring and __index. Pushes the method table, so
+ * that a Lua half can add to it. Calling it again pushes the same table.
+ */
+struct luaL_Reg;
+NEAP_API void neap_class_new(lua_State *L, const neap_Class *cls,
+                             const struct luaL_Reg *methods,
+                             const neap_Async *async);
+
+/* Pushes a new object of the class; its struct is zeroed and `size` bytes. */
+NEAP_API void *neap_handle_new(lua_State *L, size_t size,
+                               const neap_Class *cls);
+
+/*
+ * Says that `uv` (inside the struct) was initialised with uv_*_init; it will
+ * be closed with the object. uv->data is set to the handle.
+ */
+NEAP_API void neap_handle_opened(neap_Handle *h, void *uv);
+
+/* The struct of the open object at `index`; raises if it is none or closed. */
+NEAP_API void *neap_handle_check(lua_State *L, int index,
+                                 const neap_Class *cls);
+
+/* The same, or NULL if it is not of the class; closed ones are given too. */
+NEAP_API void *neap_handle_test(lua_State *L, int index,
+                                const neap_Class *cls);
+
+/* Pushes the object of `h` (nil if Lua has collected it). */
+NEAP_API void neap_handle_push(lua_State *L, neap_Handle *h);
+
+/* 1 if `h` was closed or is closing. */
+NEAP_API int neap_handle_closed(const neap_Handle *h);
+
+/* Closes `h` now; harmless the second time. */
+NEAP_API void neap_handle_close(neap_Handle *h);
+
+/*
+ * Keeps `h`'s struct alive while a request that points into it is in flight
+ * (uv_write_t, uv_fs_t ...), until unpinned as often.
+ */
+NEAP_API void neap_handle_pin(neap_Handle *h);
+NEAP_API void neap_handle_unpin(neap_Handle *h);
+
+/* == Errors =========================================================== */
+
+/*
+ * Raises an asyncio.OSError for a libuv code (or the cancellation or the
+ * "was closed" error for NEAP_E*), with the script's line: the message reads
+ * "WHAT: reason", WHAT formatted like lua_pushfstring.
+ */
+NEAP_API int neap_fail(lua_State *L, int status, const char *what, ...);
+
+/*
+ * Pushes an Error object of the class named `cls` ("TimeoutError"), with its
+ * position from `level`; code may be NULL. neap_raise also raises it.
+ */
+NEAP_API void neap_error_new(lua_State *L, const char *cls, int level,
+                             const char *code, const char *message);
+NEAP_API int neap_raise(lua_State *L, const char *cls, const char *code,
+                        const char *message, ...);
+
+/* == Modules ========================================================== */
+
+/* A module made by the build: stdlib/NAME/, either half may be NULL. */
+typedef struct neap_Module {
+  const char *name;       /* "neap.net" or, for the C half, "neap.net.core" */
+  const char *file;       /* repository path of the Lua half */
+  const char *source;     /* Lua source, or NULL */
+  size_t length;
+  lua_CFunction open;     /* C half, or NULL */
+} neap_Module;
+
+/* The table the build makes out of stdlib; ends with a NULL name. */
+extern const neap_Module neap_modules[];
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
