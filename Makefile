@@ -1,0 +1,161 @@
+# neap: `make run` shows it, `make test` proves it, `make help` lists the rest.
+
+# == Settings: make NAME=value, or from the environment ===================
+
+SAN     ?=
+B       ?= $(if $(SAN),build/asan,build)
+CFLAGS  ?= $(if $(SAN),-O1 -g,-O2 -g)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+T       ?=
+FUZZ_SECONDS ?= 30
+ifndef LUA
+LUA := $(shell for p in lua5.4 lua-5.4 lua54 lua; do pkg-config --exists \
+  "$$p >= 5.4" "$$p < 5.5" 2>/dev/null && echo $$p && break; done)
+endif
+
+# == What there is ========================================================
+
+VERSION := $(shell sed -n 's/^.define NEAP_VERSION "\(.*\)"/\1/p' \
+  vm/include/neap.h)
+SONAME  := libneap.so.0
+
+# A module whose package is missing is left out, the core ones never are.
+CORE    := asyncio net fs process json http websocket test repl
+ABSENT  := $(filter-out $(CORE),$(shell for d in stdlib/*/needs; do \
+  [ ! -f $$d ] || pkg-config --exists $$(cat $$d) 2>/dev/null || \
+  basename $${d%/needs}; done))
+ROOMS   := $(filter-out $(ABSENT:%=stdlib/%),$(patsubst %/,%, \
+  $(wildcard stdlib/*/)))
+NEEDS   := $(LUA) libuv $(shell cat $(ROOMS:%=%/needs) /dev/null 2>/dev/null)
+
+HALVES  := $(wildcard $(ROOMS:%=%/*.lua))
+SRC     := $(wildcard lib/*.c) $(filter-out vm/main.c,$(wildcard vm/*.c)) \
+  $(wildcard $(ROOMS:%=%/*.c))
+OBJ     := $(SRC:%.c=$B/%.o) $B/modules.o
+TESTS   := $(patsubst %.c,$B/%,$(wildcard tests/lib/*.c tests/vm/*.c))
+FUZZERS := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/*.c))
+CHECKS  ?= doors headers documented words warnings statics exports test \
+  sanitizers collector valgrind install
+
+# == How it is compiled ===================================================
+
+# Everything is position-independent, so that libneap.so needs no second
+# set; -fno-semantic-interposition makes that cost nothing.
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes
+NEAPC   = $(CC) -std=c11 -D_GNU_SOURCE= -pthread -fPIC -fvisibility=hidden \
+  -fno-semantic-interposition $(WARN) $(CFLAGS) $(SANFLAGS) $(CPPFLAGS)
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \
+  -fno-omit-frame-pointer -DNP_SLAB_MALLOC)
+DOOR    := -Ivm/include $(shell pkg-config --cflags $(LUA) libuv)
+LIBS    := $(filter-out -llua%,$(shell pkg-config --libs $(NEEDS))) \
+  -lm -ldl
+LUASO   := $(shell pkg-config --libs $(LUA))
+LUAA    := $(filter /%,$(shell $(CC) -print-file-name=$(patsubst \
+  -l%,lib%.a,$(filter -llua%,$(LUASO))) 2>/dev/null))
+LUALIB  := $(or $(LUAA),$(LUASO))
+
+# == Verbs ================================================================
+
+all: $B/neap $B/libneap.a $B/libneap.so  ## build everything
+run:            ## build and run the demonstration
+	@sh scripts/install-deps.sh
+	@$(MAKE) --no-print-directory all
+	$B/neap scripts/demo.lua
+test:           ## run the tests; T=net for some, SAN=address,undefined
+	@sh scripts/install-deps.sh
+	@$(MAKE) --no-print-directory all tests
+	NEAP=$B/neap B=$B $B/neap tests/run.lua $(T)
+check:          ## all that a change must pass; CHECKS="doors words" for some
+	@sh scripts/install-deps.sh --check
+	@B=$B CC="$(CC)" LUA=$(LUA) MAKE="$(MAKE)" sh scripts/check.sh $(CHECKS)
+fuzz:           ## fuzz each parser for FUZZ_SECONDS=30
+	@sh scripts/install-deps.sh --check
+	@B=$B MAKE="$(MAKE)" sh scripts/fuzz.sh $(FUZZ_SECONDS) $(T)
+bench: all      ## measure against the limit programs and the peers
+	NEAP=$B/neap B=$B CC="$(CC)" sh scripts/bench/run.sh $(T)
+clean:          ## remove what was built
+	rm -rf $B
+format:         ## indent the C files as .clang-format says
+	clang-format -i $(wildcard lib/*.[ch] vm/*.[ch] vm/include/*.h \
+	  stdlib/*/*.[ch] tests/*/*.[ch])
+help:           ## show this list
+	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile
+tests: $(TESTS)
+fuzzers: $(FUZZERS)
+.PHONY: all run test check fuzz bench clean format help tests fuzzers \
+  install uninstall FORCE
+
+# == Rules ================================================================
+
+$B/neap: $B/vm/main.o $(OBJ) $B/rooms
+	$(NEAPC) -rdynamic -o $@ $(filter %.o,$^) $(LUALIB) $(LIBS)
+$B/libneap.a: $(OBJ) $B/rooms
+	rm -f $@ && $(AR) rcs $@ $(OBJ)
+$B/libneap.so: $(OBJ) $B/rooms
+	$(NEAPC) -shared -Wl,-soname,$(SONAME) -o $@ $(OBJ) $(LUASO) $(LIBS)
+$(filter $B/tests/lib/%,$(TESTS)): %: %.o $B/libneap.a
+	$(NEAPC) -o $@ $^
+$(filter $B/tests/vm/%,$(TESTS)): %: %.o $B/libneap.a
+	$(NEAPC) -rdynamic -o $@ $^ $(LUALIB) $(LIBS)
+$(FUZZERS): %: %.o $B/libneap.a
+	$(NEAPC) -fsanitize=fuzzer -o $@ $^ $(LUALIB) $(LIBS)
+
+$B/lib/%.o: MAY = -Ilib
+$B/vm/%.o: MAY = -Ilib $(DOOR)
+$B/vm/main.o: MAY = $(DOOR)
+$B/stdlib/%.o: MAY = -Ilib $(DOOR) $(shell \
+  pkg-config --cflags libuv $$(cat $(<D)/needs 2>/dev/null))
+$B/modules.o: MAY = $(DOOR) -Wno-overlength-strings
+$B/tests/lib/%.o: MAY = -Ilib
+$B/tests/vm/%.o: MAY = $(DOOR)
+$B/tests/fuzz/%.o: MAY = -Ilib $(DOOR)
+
+$B/%.o: %.c $B/flags
+	@mkdir -p $(@D)
+	$(NEAPC) $(MAY) -MMD -MP -c -o $@ $<
+$B/modules.o: $B/modules.c $B/flags
+	$(NEAPC) $(MAY) -MMD -MP -c -o $@ $<
+$B/modules.c: scripts/embed.sh $B/rooms $(HALVES)
+	sh scripts/embed.sh $(ROOMS) > $@.new && mv $@.new $@
+
+# Written anew when what they hold changes; what depends on it is rebuilt.
+$B/flags: SAYS = $(NEAPC)
+$B/rooms: SAYS = $(OBJ) $(HALVES)
+$B/flags $B/rooms: FORCE
+	$(if $(LUA),,$(error Lua 5.4 is missing: run scripts/install-deps.sh))
+	@mkdir -p $B
+	@echo '$(SAYS)' | cmp -s - $@ || echo '$(SAYS)' > $@
+
+-include $(OBJ:.o=.d) $B/vm/main.d $(TESTS:=.d) $(FUZZERS:=.d)
+
+# == Installing ===========================================================
+
+BIN := $(DESTDIR)$(PREFIX)/bin
+LIB := $(DESTDIR)$(PREFIX)/lib
+INC := $(DESTDIR)$(PREFIX)/include
+MAN := $(DESTDIR)$(PREFIX)/share/man/man1
+DOC := $(DESTDIR)$(PREFIX)/share/doc/neap
+
+install: all    ## install below PREFIX=/usr/local; DESTDIR= is put before
+	install -d $(BIN) $(LIB)/pkgconfig $(INC) $(MAN) $(DOC)/modules \
+	  $(DOC)/examples
+	install -m 755 $B/neap $(BIN)/neap
+	install -m 644 $B/libneap.a $(LIB)/libneap.a
+	install -m 755 $B/libneap.so $(LIB)/libneap.so.$(VERSION)
+	ln -sf libneap.so.$(VERSION) $(LIB)/$(SONAME)
+	ln -sf $(SONAME) $(LIB)/libneap.so
+	install -m 644 vm/include/neap.h $(INC)/neap.h
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+	  -e 's|@LUA@|$(LUA)|' -e 's|@NEEDS@|$(filter-out $(LUA),$(NEEDS))|' \
+	  scripts/neap.pc.in > $(LIB)/pkgconfig/neap.pc
+	install -m 644 doc/neap.1 $(MAN)/neap.1
+	install -m 644 README.md $(wildcard doc/*.md) $(DOC)
+	for f in $(wildcard doc/modules/*.md); do \
+	  install -m 644 $$f $(DOC)/modules; done
+	for f in $(wildcard scripts/*.lua); do \
+	  install -m 644 $$f $(DOC)/examples; done
+uninstall:      ## remove what install put there
+	rm -f $(BIN)/neap $(LIB)/libneap.a $(LIB)/libneap.so* $(INC)/neap.h \
+	  $(LIB)/pkgconfig/neap.pc $(MAN)/neap.1
+	rm -rf $(DOC)

@@ -1,0 +1,57 @@
+#!/bin/sh
+# embed.sh - writes the table of modules, modules.c, to stdout.
+#
+#   sh scripts/embed.sh stdlib/asyncio stdlib/net ...
+#
+# stdlib/DIR/DIR.lua becomes neap.DIR and stdlib/DIR/X.lua neap.DIR.X, both
+# as source. stdlib/DIR/DIR.c opens neap.DIR.core, or neap.DIR itself if
+# there is no DIR.lua.
+set -eu
+
+# Lua source as one C string literal, a line of it to a line.
+literal() {
+  sed -e 's/[\\"?]/\\&/g' -e 's/	/\\t/g' -e 's/^/  "/' -e 's/$/\\n"/' "$1"
+  echo '  ""'
+}
+
+# lua_half FILE: stdlib/net/net.lua is neap.net, stdlib/net/x.lua neap.net.x
+lua_name() {
+  dir=$(basename "$(dirname "$1")") file=$(basename "$1" .lua)
+  if [ "$dir" = "$file" ]; then echo "neap.$dir"; else echo "neap.$dir.$file"; fi
+}
+
+c_name() {
+  dir=$(basename "$1")
+  if [ -f "$1/$dir.lua" ]; then echo "neap.$dir.core"; else echo "neap.$dir"; fi
+}
+
+symbol() { echo "$1" | tr -c 'a-zA-Z0-9\n' _; }
+
+echo "/* Made by scripts/embed.sh out of stdlib/. */"
+echo "#include <neap.h>"
+for room in "$@"; do
+  for file in "$room"/*.lua; do
+    [ -f "$file" ] || continue
+    printf '\nstatic const char %s[] =\n' "$(symbol "source_$(lua_name "$file")")"
+    literal "$file"
+    echo "  ;"
+  done
+  if [ -f "$room/$(basename "$room").c" ]; then
+    printf '\nint luaopen_%s(lua_State *L);\n' "$(symbol "$(c_name "$room")")"
+  fi
+done
+
+printf '\nconst neap_Module neap_modules[] = {\n'
+for room in "$@"; do
+  for file in "$room"/*.lua; do
+    [ -f "$file" ] || continue
+    name=$(lua_name "$file") source=$(symbol "source_$(lua_name "$file")")
+    echo "  {\"$name\", \"$file\", $source, sizeof $source - 1, NULL},"
+  done
+  if [ -f "$room/$(basename "$room").c" ]; then
+    name=$(c_name "$room")
+    echo "  {\"$name\", NULL, NULL, 0, luaopen_$(symbol "$name")},"
+  fi
+done
+echo "  {NULL, NULL, NULL, 0, NULL}"
+echo "};"
