@@ -65,6 +65,7 @@ typedef struct neap_Options {
   void (*report)(neap_Vm *vm, const neap_Report *report); /* NULL: silence */
   void *data;             /* the host's, see neap_data */
   int debug;              /* debug mode from the start */
+  int ignore_env;         /* 1: package ignores LUA_PATH and LUA_CPATH */
 } neap_Options;
 
 /*
