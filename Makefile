@@ -35,8 +35,8 @@ SRC     := $(wildcard lib/*.c) $(filter-out vm/main.c,$(wildcard vm/*.c)) \
 OBJ     := $(SRC:%.c=$B/%.o) $B/modules.o
 TESTS   := $(patsubst %.c,$B/%,$(wildcard tests/lib/*.c tests/vm/*.c))
 FUZZERS := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/*.c))
-CHECKS  ?= doors headers documented words warnings statics exports test \
-  sanitizers collector valgrind install
+CHECKS  ?= doors words headers warnings statics exports documented install \
+  collector sanitizers valgrind fuzz
 
 # == How it is compiled ===================================================
 
@@ -153,7 +153,7 @@ install: all    ## install below PREFIX=/usr/local; DESTDIR= is put before
 	install -m 644 README.md $(wildcard doc/*.md) $(DOC)
 	for f in $(wildcard doc/modules/*.md); do \
 	  install -m 644 $$f $(DOC)/modules; done
-	for f in $(wildcard scripts/*.lua); do \
+	for f in $(wildcard scripts/*.lua scripts/examples/*.lua); do \
 	  install -m 644 $$f $(DOC)/examples; done
 uninstall:      ## remove what install put there
 	rm -f $(BIN)/neap $(LIB)/libneap.a $(LIB)/libneap.so* $(INC)/neap.h \

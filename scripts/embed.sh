@@ -14,10 +14,11 @@ literal() {
   echo '  ""'
 }
 
-# lua_half FILE: stdlib/net/net.lua is neap.net, stdlib/net/x.lua neap.net.x
+# stdlib/net/net.lua is neap.net, and stdlib/net/udp.lua is neap.net.udp.
 lua_name() {
   dir=$(basename "$(dirname "$1")") file=$(basename "$1" .lua)
-  if [ "$dir" = "$file" ]; then echo "neap.$dir"; else echo "neap.$dir.$file"; fi
+  [ "$dir" = "$file" ] || dir="$dir.$file"
+  echo "neap.$dir"
 }
 
 c_name() {
@@ -26,13 +27,14 @@ c_name() {
 }
 
 symbol() { echo "$1" | tr -c 'a-zA-Z0-9\n' _; }
+source_of() { symbol "source_$(lua_name "$1")"; }
 
 echo "/* Made by scripts/embed.sh out of stdlib/. */"
 echo "#include <neap.h>"
 for room in "$@"; do
   for file in "$room"/*.lua; do
     [ -f "$file" ] || continue
-    printf '\nstatic const char %s[] =\n' "$(symbol "source_$(lua_name "$file")")"
+    printf '\nstatic const char %s[] =\n' "$(source_of "$file")"
     literal "$file"
     echo "  ;"
   done
@@ -45,7 +47,7 @@ printf '\nconst neap_Module neap_modules[] = {\n'
 for room in "$@"; do
   for file in "$room"/*.lua; do
     [ -f "$file" ] || continue
-    name=$(lua_name "$file") source=$(symbol "source_$(lua_name "$file")")
+    name=$(lua_name "$file") source=$(source_of "$file")
     echo "  {\"$name\", \"$file\", $source, sizeof $source - 1, NULL},"
   done
   if [ -f "$room/$(basename "$room").c" ]; then

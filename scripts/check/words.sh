@@ -1,0 +1,20 @@
+# words.sh - nothing is left for later, and no line is longer than 80.
+set -u
+status=0
+list=$(find Makefile README.md .ci lib vm stdlib tests scripts doc -type f)
+
+# No file name here has a space.
+if grep -nwE 'TO[D]O|FIX[M]E' $list; then
+  echo "words that postpone something"
+  status=1
+fi
+code=$(echo "$list" | grep -E '\.(c|h|sh|lua)$|Makefile|\.ci/run')
+if grep -nE '[[:space:]]$' $code; then
+  echo "spaces at the end of a line"
+  status=1
+fi
+if LC_ALL=C.UTF-8 grep -nE '^.{81}' $(echo "$code" | grep -v ^tests/lang); then
+  echo "lines longer than 80 columns"
+  status=1
+fi
+exit $status
