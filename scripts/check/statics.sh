@@ -5,8 +5,9 @@
 set -u
 $MAKE -s -j2 B="$B" all || exit 1
 status=0
-for object in $(find "$B/lib" "$B/vm" "$B/stdlib" "$B/modules.o" -name '*.o' |
-    grep -v vm/main.o); do
+for source in lib/*.c vm/*.c stdlib/*/*.c modules.c; do
+  object="$B/${source%.c}.o"
+  [ -f "$object" ] && [ "$source" != vm/main.c ] || continue
   found=$(objdump -t "$object" | awk '
     $0 ~ /[ \t](\.data|\.bss|\.tdata|\.tbss|\*COM\*)/ &&
     $0 !~ /\.data\.rel\.ro/ && $(NF - 1) !~ /^0+$/ { print "  " $NF }')
