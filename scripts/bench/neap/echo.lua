@@ -1,0 +1,19 @@
+-- echo.lua - a TCP echo server with one task per connection. Prints its port,
+-- serves until it is killed.
+
+local net = require "neap.net"
+
+async function echo(conn)
+  local data = await conn:read()
+  while data do
+    await conn:write(data)
+    data = await conn:read()
+  end
+end
+
+local server <close> = await net.listen{host = "127.0.0.1", port = 0}
+local _, port = server:sockname()
+io.stdout:write(port, "\n")
+io.stdout:flush()
+
+await server:serve(echo)

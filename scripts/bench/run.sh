@@ -1,0 +1,36 @@
+#!/bin/sh
+# run.sh - measures neap against what plain C and Lua reach on the same
+# libraries in the same run, and against the peers that are installed. Builds
+# the limit programs, then lets run.lua do the rest.
+#
+#   NEAP=build/neap B=build CC=cc ROUNDS=5 PEERS=2 ONLY=switch,echo run.sh
+#
+# All are optional. PEERS is the number of rounds in which the peers take part;
+# ONLY names groups of rows (run.lua lists them).
+
+here=$(dirname "$0")
+B=${B:-build}
+export B NEAP="${NEAP:-$B/neap}" BENCH="$here"
+
+missing() {
+  echo "bench: $1 is needed and not found" >&2
+  exit 0
+}
+
+command -v lua5.4 >/dev/null || missing lua5.4
+pkg-config --exists lua5.4 libuv || missing "pkg-config with lua5.4 and libuv"
+[ -x "$NEAP" ] || echo "bench: there is no $NEAP yet: limits and peers only"
+
+mkdir -p "$B/bench"
+for source in "$here"/limit/*.c; do
+  out=$B/bench/$(basename "$source" .c)
+  [ "$out" -nt "$source" ] && [ "$out" -nt "$here/limit/luabench.h" ] &&
+    [ "$out" -nt "$here/limit/bench.h" ] && continue
+  # shellcheck disable=SC2046 # the flags are words
+  ${CC:-cc} -std=gnu11 -O2 -Wall -Wextra $(pkg-config --cflags lua5.4 libuv) \
+    "$source" -o "$out" $(pkg-config --libs lua5.4 libuv) || exit 0
+done
+
+[ -t 2 ] && export PROGRESS=1
+lua5.4 "$here/run.lua" || echo "bench: no table this time" >&2
+exit 0
