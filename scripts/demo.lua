@@ -257,7 +257,7 @@ end
 -- == All together =======================================================
 
 do
-  local server <close> = await net.listen{host = "127.0.0.1", port = 0}
+  local server <close> = net.listen{host = "127.0.0.1", port = 0}
   port = server:sockname().port
   local serving = asyncio.create_task(server:serve(handle), {name = "server"})
   log("serving %d documents on 127.0.0.1:%d", #documents, port)

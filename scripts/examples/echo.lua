@@ -22,7 +22,7 @@ local async function client(port, name, messages)
   end
 end
 
-local server <close> = await net.listen{host = "127.0.0.1", port = 0}
+local server <close> = net.listen{host = "127.0.0.1", port = 0}
 local serving = asyncio.create_task(server:serve(handle))
 local address = server:sockname()
 

@@ -24,7 +24,7 @@ local async function head(host, port, path)
   return lines
 end
 
-local server <close> = await net.listen{host = "127.0.0.1", port = 0}
+local server <close> = net.listen{host = "127.0.0.1", port = 0}
 local serving = asyncio.create_task(server:serve(answer))
 
 local _ <close> = asyncio.timeout(5)

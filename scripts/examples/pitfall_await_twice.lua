@@ -8,7 +8,12 @@ local async function roll() return 4 end
 
 local once = roll()
 print(await once)                                        --> 4
-print((pcall(await, once)))                              --> false
+
+local ok, message = pcall(await, once)
+print(message:match "again: (.*)")
+--> it was awaited or given to a task already
+
+-- create_task, gather and so on refuse it at the call.
 print((pcall(asyncio.create_task, once)))                --> false
 
 local task = asyncio.create_task(roll())

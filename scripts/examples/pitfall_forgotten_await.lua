@@ -23,4 +23,4 @@ collectgarbage()
 
 print((await price "coffee").amount)                 --> 6
 
---!> price
+--!> pitfall_forgotten_await.lua:21) was never awaited
