@@ -72,7 +72,9 @@ check:          ## all that a change must pass; CHECKS="doors words" for some
 fuzz:           ## fuzz each parser for FUZZ_SECONDS=30
 	@sh scripts/install-deps.sh --check
 	@B=$B MAKE="$(MAKE)" sh scripts/fuzz.sh $(FUZZ_SECONDS) $(T)
-bench: all      ## measure against the limit programs and the peers
+bench:          ## measure against the limit programs and the peers
+	@sh scripts/install-deps.sh --check
+	@$(MAKE) --no-print-directory all
 	NEAP=$B/neap B=$B CC="$(CC)" sh scripts/bench/run.sh $(T)
 clean:          ## remove what was built
 	rm -rf $B
