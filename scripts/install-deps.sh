@@ -90,4 +90,4 @@ if found apt-get; then install $wanted; fi
 wanted=$(missing "${1-}" | sort -u | tr '\n' ' ')
 [ -n "$wanted" ] || exit 0
 say $wanted
-found cc && found make && found pkg-config && lua && package libuv
+found cc && found make && found pkg-config && lua && package libuv || exit 1
