@@ -38,8 +38,9 @@ size_t np_slab_trim(np_Slab *s, size_t keep) {
 #define PAGE 4096 /* if the system's pages are bigger, madvise only fails */
 
 #define SHARE 8192              /* of the shared memory, for one size */
-#define WARM_LEAST 32           /* free chunks that keep their memory ... */
-#define WARM_PART 4             /* ... or this part of the most in use */
+#define WARM 32                 /* free chunks keep their memory, at first */
+#define MANY 32                 /* chunks of one size: the next is needed */
+#define SMALL 16                /* regions: below, huge pages are too big */
 #define LAST_RESORT (16 * 1024) /* kept for shrinking without memory */
 
 typedef struct Region {
@@ -54,16 +55,18 @@ typedef struct Big {
 
 typedef struct Slab {
   np_Slab base; /* first: what the header knows */
-  Region *regions;
+  Region *regions;                     /* the newest first */
+  size_t nregions;
   np_SlabChunk *fresh, *fresh_end;     /* of the newest region, never used */
   np_SlabChunk *warm, *cold;           /* free, with and without memory */
-  size_t nwarm, ninuse, most;          /* chunks; the most ever in use */
+  size_t nwarm, keep;                  /* how many are, and may be, warm */
   char *shared, *shared_end;           /* where the sizes begin */
   char *resort;                        /* the last resort: LAST_RESORT left */
   size_t resort_left;
   Big big;                             /* the ring of what malloc gave */
   np_SlabChunk *partial[NP_SLAB_CLASSES + 1];
-  uint16_t share[NP_SLAB_CLASSES + 1]; /* bytes that a size took of it */
+  uint32_t chunks[NP_SLAB_CLASSES + 1]; /* how many each size has */
+  uint16_t share[NP_SLAB_CLASSES + 1]; /* shared bytes it took at first */
 } Slab;
 
 /* == Chunks ============================================================ */
@@ -98,8 +101,11 @@ static void chunk_unlink(np_SlabChunk **list, np_SlabChunk *c) {
   if (c->next != NULL) c->next->prev = c->prev;
 }
 
-/* Maps a region at an address that is a multiple of its size. */
-static Region *region_map(void) {
+/*
+ * Maps a region at an address that is a multiple of its size. `small` asks
+ * for no huge pages, where the system would give them unasked.
+ */
+static Region *region_map(int small) {
   const int prot = PROT_READ | PROT_WRITE;
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   size_t lead, size = NP_SLAB_REGION, twice = 2 * size - PAGE;
@@ -108,48 +114,75 @@ static Region *region_map(void) {
   lead = (size_t)(-(uintptr_t)at & (NP_SLAB_REGION - 1));
   if (lead > 0) (void)munmap(at, lead);
   if (twice - lead > size) (void)munmap(at + lead + size, twice - lead - size);
+  if (small) (void)madvise(at + lead, size, MADV_NOHUGEPAGE);
   return (Region *)(void *)(at + lead);
 }
 
-/* A chunk nobody uses, warm if possible; NULL if memory is out. */
-static np_SlabChunk *chunk_take(Slab *s) {
-  np_SlabChunk *c;
-  if (s->warm != NULL) {
-    c = s->warm;
+/* A chunk that nobody has used yet; NULL if memory is out. */
+static np_SlabChunk *chunk_fresh(Slab *s) {
+  if (s->fresh == s->fresh_end) {
+    Region *r = region_map(s->nregions < SMALL);
+    if (r == NULL) return NULL;
+    s->nregions++;
+    r->next = s->regions;
+    s->regions = r;
+    s->fresh = r->chunk;
+    s->fresh_end = r->chunk + CHUNKS;
+  }
+  return s->fresh++;
+}
+
+/* The whole pages of a chunk, from `*from` on. */
+static size_t chunk_pages(np_SlabChunk *c, void **from) {
+  uintptr_t first = ((uintptr_t)chunk_base(c) + PAGE - 1) & -(uintptr_t)PAGE;
+  *from = (void *)first;
+  return (size_t)((uintptr_t)chunk_end(c) - first);
+}
+
+/*
+ * A chunk for blocks of `class`, warm if possible; NULL if memory is out. One
+ * of a size that has many gets its memory at once, which costs the system
+ * less than page after page.
+ */
+static np_SlabChunk *chunk_take(Slab *s, size_t class) {
+  np_SlabChunk *c = s->warm;
+  s->chunks[class]++;
+  if (c != NULL) {
     chunk_unlink(&s->warm, c);
     s->nwarm--;
-  } else if (s->cold != NULL) {
-    c = s->cold;
-    chunk_unlink(&s->cold, c);
-  } else {
-    if (s->fresh == s->fresh_end) {
-      Region *r = region_map();
-      if (r == NULL) return NULL;
-      r->next = s->regions;
-      s->regions = r;
-      s->fresh = r->chunk;
-      s->fresh_end = r->chunk + CHUNKS;
-    }
-    c = s->fresh++;
+    return c;
   }
-  if (++s->ninuse > s->most) s->most = s->ninuse;
+  c = s->cold;
+  if (c != NULL) {
+    chunk_unlink(&s->cold, c);
+    s->keep++; /* it should not have been cooled */
+  } else {
+    c = chunk_fresh(s);
+  }
+#ifdef MADV_POPULATE_WRITE
+  if (c != NULL && s->chunks[class] > MANY) {
+    void *from;
+    size_t size = chunk_pages(c, &from);
+    (void)madvise(from, size, MADV_POPULATE_WRITE); /* or when it is used */
+  }
+#endif
+  if (c == NULL) s->chunks[class]--;
   return c;
 }
 
 /* Gives the memory of a free chunk back to the system. */
 static void chunk_cool(Slab *s, np_SlabChunk *c) {
-  uintptr_t from = ((uintptr_t)chunk_base(c) + PAGE - 1) & -(uintptr_t)PAGE;
-  size_t size = (size_t)((uintptr_t)chunk_end(c) - from);
-  (void)madvise((void *)from, size, MADV_DONTNEED); /* failing is harmless */
+  void *from;
+  size_t size = chunk_pages(c, &from);
+  (void)madvise(from, size, MADV_DONTNEED); /* failing costs only memory */
   chunk_link(&s->cold, c);
 }
 
 /* Takes back a chunk of which every block has come back. */
 static void chunk_give(Slab *s, np_SlabChunk *c) {
-  size_t part = s->most / WARM_PART;
-  s->ninuse--;
+  s->chunks[c->size]--;
   c->free = NULL;
-  if (s->nwarm >= (part > WARM_LEAST ? part : WARM_LEAST)) {
+  if (s->nwarm >= s->keep) {
     chunk_cool(s, c);
   } else {
     chunk_link(&s->warm, c);
@@ -197,7 +230,7 @@ static void *shared_take(Slab *s, size_t class) {
   char *block;
   if (s->share[class] + size > SHARE) return NULL;
   if ((size_t)(s->shared_end - s->shared) < size) {
-    np_SlabChunk *c = chunk_take(s);
+    np_SlabChunk *c = chunk_take(s, 0);
     if (c == NULL) return NULL;
     c->open = 1;
     s->shared = chunk_base(c);
@@ -254,7 +287,7 @@ void *np_slab_refill_(np_Slab *base, size_t size) {
       base->used += size;
       return block;
     }
-    c = chunk_take(s);
+    c = chunk_take(s, class);
     if (c == NULL) return NULL;
     bin_open_empty(bin, c, class);
   }
@@ -320,11 +353,12 @@ void *np_slab_move_(np_Slab *base, void *block, size_t old, size_t size) {
 /* == The slab itself ================================================== */
 
 np_Slab *np_slab_new(void) {
-  Region *r = region_map();
+  Region *r = region_map(1);
   Slab *s;
   if (r == NULL) return NULL;
   s = (Slab *)(void *)chunk_base(r->chunk); /* all of it is zero */
   s->regions = r;
+  s->nregions = 1;
   r->chunk[0].open = 1;
   s->fresh = r->chunk + 1;
   s->fresh_end = r->chunk + CHUNKS;
@@ -332,6 +366,7 @@ np_Slab *np_slab_new(void) {
   s->shared_end = chunk_end(r->chunk) - LAST_RESORT;
   s->resort = s->shared_end;
   s->resort_left = LAST_RESORT;
+  s->keep = WARM;
   s->big.next = s->big.prev = &s->big;
   return &s->base;
 }
@@ -376,7 +411,7 @@ size_t np_slab_trim(np_Slab *base, size_t keep) {
   Slab *s = (Slab *)(void *)base;
   size_t i, given = 0;
   for (i = 1; i <= NP_SLAB_CLASSES; i++) bin_close_unused(s, &base->bin[i]);
-  s->most = s->ninuse;
+  s->keep = s->keep / 2 > WARM ? s->keep / 2 : WARM;
   while (s->nwarm > keep / CHUNK) {
     np_SlabChunk *c = s->warm;
     chunk_unlink(&s->warm, c);

@@ -112,6 +112,7 @@ static inline void *np_slab_alloc(np_Slab *s, size_t size) {
   block = bin->free;
   if (block != NULL) {
     bin->free = *(void **)block;
+    __builtin_prefetch(bin->free); /* it is the next to be given out */
   } else if (bin->bump != bin->end) {
     block = bin->bump;
     bin->bump += (size + 15) & ~(size_t)15;

@@ -135,15 +135,16 @@ static void all_sizes(void) {
 }
 
 #ifndef NP_SLAB_MALLOC
-static size_t resident(void) {
-  FILE *f = fopen("/proc/self/smaps_rollup", "r"); /* exact, unlike statm */
-  char line[200];
-  size_t kib = 0;
-  if (f == NULL) return 0;
-  while (fgets(line, sizeof(line), f))
-    if (sscanf(line, "Anonymous: %zu", &kib) == 1) break;
-  fclose(f);
-  return kib * 1024;
+/* How much memory the regions of `s` have from the system. */
+static size_t resident(np_Slab *base) {
+  static unsigned char page[NP_SLAB_REGION / PAGE];
+  size_t i, count = 0;
+  Region *r;
+  for (r = ((Slab *)(void *)base)->regions; r != NULL; r = r->next) {
+    if (mincore(r, NP_SLAB_REGION, page) < 0) return 0;
+    for (i = 0; i < NP_SLAB_REGION / PAGE; i++) count += page[i] & 1;
+  }
+  return count * PAGE;
 }
 
 /* The same block comes back, and one realloc'ed within its class stays. */
@@ -160,34 +161,37 @@ static void same_block(void) {
 
 /* Memory grows no more than blocks do, and falls after the peak. */
 static void memory_returns(void) {
-  enum { N = 200000, SIZE = 208 };
+  enum { N = 200000, SIZE = 208, ALL = N * SIZE };
   np_Slab *s = np_slab_new();
   void **blocks = malloc(N * sizeof(void *));
-  size_t before, peak, round, i;
-  memset(blocks, 1, N * sizeof(void *)); /* touched before it counts */
-  before = resident();
-  for (round = 0; round < 2; round++) {
+  size_t i;
+  int round;
+  for (round = 0; round < 4; round++) {
     for (i = 0; i < N; i++)
       memset(blocks[i] = np_slab_alloc(s, SIZE), 1, SIZE);
-    peak = resident() - before;
-    CHECK(peak < (size_t)N * SIZE / 100 * 102);
+    CHECK(resident(s) > ALL);
+    CHECK(resident(s) < ALL / 100 * 102);
     for (i = 0; i < N; i++)
       np_slab_drop(s, blocks[i * 7919 % N], SIZE);
-    CHECK(resident() - before < peak / 3);
+    if (round == 0) CHECK(resident(s) < ALL / 10);
+    if (round == 3) CHECK(resident(s) > ALL / 2); /* it will be wanted again */
   }
+  CHECK(np_slab_trim(s, ALL / 4) > ALL / 4);
+  CHECK(resident(s) < ALL / 3);
   np_slab_trim(s, 0);
-  CHECK(resident() - before < 200000);
+  CHECK(resident(s) < 200000);
   free(blocks);
   np_slab_free(s);
 }
 
 /* A small slab touches little more than its blocks. */
 static void small_stays_small(void) {
-  size_t before = resident(), size;
   np_Slab *s = np_slab_new();
+  size_t size;
+  CHECK(resident(s) <= 8192);
   for (size = 16; size <= NP_SLAB_MAX; size += 16)
     memset(np_slab_alloc(s, size), 1, size);
-  CHECK(resident() - before < 33280 + 40000);
+  CHECK(resident(s) < np_slab_used(s) + 10000);
   np_slab_free(s);
 }
 
