@@ -1,0 +1,191 @@
+-- Cancellation: no ordinary pcall swallows the task's own.
+
+require "tests.cases"
+
+local function nap() await sleep(50) end
+
+local async function nap_async() await sleep(50) end
+
+local function cancelled(f)
+  local t = spawn(f)
+  await turn()
+  t:cancel()
+  await asyncio.wait {t}
+  return t
+end
+
+case("P01: pcall lets the task's own cancellation pass", "cancelled",
+    async function()
+  log(state(cancelled(async function()
+    pcall(nap)
+    log("swallowed")
+  end)))
+end)
+
+case("P02: xpcall lets it pass, and does not call its handler",
+    "cancelled", async function()
+  log(state(cancelled(async function()
+    xpcall(nap, function(e) log("handler") return e end)
+    log("swallowed")
+  end)))
+end)
+
+case("P03: coroutine.resume lets it pass", "cancelled", async function()
+  log(state(cancelled(async function()
+    coroutine.resume(coroutine.create(nap))
+    log("swallowed")
+  end)))
+end)
+
+case("P04: coroutine.wrap lets it pass", "cancelled", async function()
+  log(state(cancelled(async function()
+    coroutine.wrap(nap)()
+    log("swallowed")
+  end)))
+end)
+
+case("P05: pcalls in pcalls let it pass", "cancelled", async function()
+  log(state(cancelled(async function()
+    pcall(pcall, function() pcall(pcall, nap) log("swallowed") end)
+    log("swallowed")
+  end)))
+end)
+
+case("P06: pcall catches another task's cancellation",
+    "false CancelledError / done nil 0", async function()
+  local child = spawn(nap_async)
+  local t = spawn(async function()
+    log(pcall(function() await child end))
+  end)
+  await turn()
+  child:cancel()
+  await asyncio.wait {t}
+  log(state(t), t:cancelling())
+end)
+
+case("P07: pcall catches what clean-up raises instead",
+    "false Boom: x / done nil", async function()
+  log(state(cancelled(async function()
+    log(pcall(function()
+      local ok = asyncio.catch(nap)
+      if not ok then error(Boom.new "x") end
+    end))
+  end)))
+end)
+
+case("P08: the deferred run from the inside out, and may await",
+    "c / b / a / cancelled", async function()
+  log(state(cancelled(async function()
+    local _ <close> = finally(function() await turn() log("a") end)
+    pcall(function()
+      local _ <close> = finally(function() await sleep(1) log("b") end)
+      local _ <close> = finally(function() log("c") end)
+      await sleep(50)
+    end)
+    log("swallowed")
+  end)))
+end)
+
+case("P09: a task that raises another's CancelledError is cancelled",
+    "cancelled", async function()
+  local child = spawn(nap_async)
+  local t = spawn(async function() await child end)
+  await turn()
+  child:cancel()
+  await asyncio.wait {t}
+  log(state(t))
+end)
+
+case("P10: a CancelledError of one's own making cancels the task too",
+    "cancelled", async function()
+  local t = spawn(async function()
+    error(asyncio.CancelledError.new "enough")
+  end)
+  await asyncio.wait {t}
+  log(state(t))
+end)
+
+case("P11: cancelling reaches a queue's getter, and nothing is lost",
+    "cancelled 0 / 5", async function()
+  local q = asyncio.Queue()
+  local t = cancelled(async function() q:put_nowait(await q:get()) end)
+  log(state(t), q:qsize())
+  q:put_nowait(5)
+  log(await q:get())
+end)
+
+case("P12: catch gives what f gives, and passes arguments on",
+    "true 1 nil 3 / false text", async function()
+  log(asyncio.catch(function(...) return ... end, 1, nil, 3))
+  log(asyncio.catch(error, "text", 0))
+end)
+
+case("P13: catch sees the cancellation; raised again, it passes pcall",
+    "CancelledError / cancelled 1", async function()
+  local t = cancelled(async function()
+    pcall(function()
+      local _, err = asyncio.catch(nap)
+      log(err)
+      error(err, 0)
+    end)
+    log("swallowed")
+  end)
+  log(state(t), t:cancelling())
+end)
+
+case("P14: after a caught cancellation pcall catches as ever",
+    "false Boom: x / done nil", async function()
+  log(state(cancelled(async function()
+    asyncio.catch(nap)
+    log(pcall(function()
+      await turn()
+      error(Boom.new "x")
+    end))
+  end)))
+end)
+
+case("P15: a cancel reaches a task through a generator it runs",
+    "1 / cancelled", async function()
+  local t = cancelled(async function()
+    local values = coroutine.wrap(function()
+      coroutine.yield(1)
+      await sleep(50)
+      coroutine.yield(2)
+    end)
+    for value in values do log(value) end
+  end)
+  log(state(t))
+end)
+
+case("P16: a defer runs on an ordinary end and on an error as well",
+    "a / b / false Boom: x", async function()
+  do local _ <close> = finally(function() log("a") end) end
+  log(pcall(function()
+    local _ <close> = finally(function() log("b") end)
+    error(Boom.new "x")
+  end))
+end)
+
+case("P17: a cancelled task awaits a child of its own in clean-up",
+    "c+ / c- / cancelled", async function()
+  log(state(cancelled(async function()
+    local _ <close> = finally(function() await spawn(worker("c", 1)) end)
+    await sleep(50)
+  end)))
+end)
+
+case("P18: cancelling a task that awaits inline reaches the innermost call",
+    "in / mid / out / cancelled", async function()
+  local async function inner()
+    local _ <close> = finally(function() log("in") end)
+    await sleep(50)
+  end
+  local async function middle()
+    local _ <close> = finally(function() log("mid") end)
+    await inner()
+  end
+  log(state(cancelled(async function()
+    local _ <close> = finally(function() log("out") end)
+    await middle()
+  end)))
+end)

@@ -1,0 +1,225 @@
+-- gather: several at once, and their values in order.
+
+require "tests.cases"
+
+local gather = asyncio.gather
+
+-- A task that gathers; what `f` gives is what it awaits.
+local function gathering(f)
+  return spawn(async function() return await f() end)
+end
+
+case("G01: values come in the order asked, not in that of the ends",
+    "a+ / b+ / c+ / b- / c- / a- / {a, b, c}", async function()
+  log {await gather(worker("a", 3), worker("b", 1), worker("c", 2))}
+end)
+
+case("G02: the first failure cancels the others, then it is raised",
+    "b+ / a+ / a- / b~ / g !! Boom: a / cancelled", async function()
+  local b = spawn(worker("b", 50))
+  await tell("g", gather(worker("a", 1, {fail = "a"}), b))
+  log(state(b))
+end)
+
+case("G03: the failure is raised when the others' clean-up has ended",
+    "a+ / b+ / c+ / a- / b~ / c~ / c. / b. / g !! Boom: a",
+    async function()
+  await tell("g", gather(worker("a", 1, {fail = "a"}),
+    worker("b", 50, {clean = 3}), worker("c", 50, {clean = 1})))
+end)
+
+case("G04: with return_exceptions a failure stands in its place",
+    "a+ / b+ / c+ / b- / c- / a- / {a, Boom: b, c} 3", async function()
+  local list = await gather({worker("a", 3), worker("b", 1, {fail = "b"}),
+    worker("c", 2)}, {return_exceptions = true})
+  log(list, list.n)
+end)
+
+case("G05: a child that is cancelled counts as a failure",
+    "b+ / a+ / b~ / a~ / g !! CancelledError", async function()
+  local b = spawn(worker("b", 50))
+  local k = spawn(tell("g", gather(worker("a", 50), b)))
+  await sleep(1)
+  b:cancel()
+  await k
+end)
+
+case("G06: with return_exceptions a cancelled child is one in its place",
+    "b+ / a+ / b~ / a- / {a, CancelledError}", async function()
+  local b = spawn(worker("b", 50))
+  local k = spawn(gather({worker("a", 2), b}, {return_exceptions = true}))
+  await sleep(1)
+  b:cancel()
+  log(await k)
+end)
+
+case("G07: gather of nothing gives nothing", "0 / 0", async function()
+  log(select("#", await gather()))
+  local list = await gather({}, {return_exceptions = true})
+  log(list.n)
+end)
+
+case("G08: gathers nest", "a+ / b+ / c+ / b- / c- / a- / a c",
+    async function()
+  local inner = gather(worker("a", 3), worker("b", 1))
+  log(await gather(inner, worker("c", 2)))
+end)
+
+case("G09: the same coroutine object twice runs once",
+    "c+ / d+ / c- / d- / {7, 8, 7}", async function()
+  local c = worker("c", 1, {value = 7})
+  log {await gather(c, worker("d", 2, {value = 8}), c)}
+end)
+
+case("G10: futures, tasks and coroutine objects can be mixed",
+    "t+ / c+ / t- / c- / {f, t, c}", async function()
+  local f = asyncio.Future()
+  local t = spawn(worker("t", 1))
+  later(4, function() f:set_result("f") end)
+  log {await gather(f, t, worker("c", 2))}
+end)
+
+case("G11: cancelling the outer of two gathers cancels all",
+    "a+ / b+ / c+ / a~ / b~ / c~ / k !! CancelledError", async function()
+  local k = gathering(function()
+    return gather(gather(worker("a", 50), worker("b", 50)), worker("c", 50))
+  end)
+  await sleep(1)
+  k:cancel()
+  await tell("k", k)
+end)
+
+case("G12: a cancelled gather waits for its children's clean-up",
+    "a+ / b+ / a~ / b~ / b. / k !! CancelledError / cancelled 1",
+    async function()
+  local k = gathering(function()
+    return gather(worker("a", 50), worker("b", 50, {clean = 1}))
+  end)
+  await sleep(1)
+  k:cancel()
+  await tell("k", k)
+  log(state(k), k:cancelling())
+end)
+
+case("G13: an error of a child being cancelled wins",
+    "a+ / b+ / a~ / b~ / k !! Boom: a", async function()
+  local k = gathering(function()
+    return gather(worker("a", 50, {raise = "a"}), worker("b", 50))
+  end)
+  await sleep(1)
+  k:cancel()
+  await tell("k", k)
+end)
+
+case("G14: return_exceptions does not hide one's own cancellation",
+    "a+ / b+ / a~ / b~ / k !! CancelledError", async function()
+  local k = gathering(function()
+    return gather({worker("a", 50), worker("b", 50)},
+      {return_exceptions = true})
+  end)
+  await sleep(1)
+  k:cancel()
+  await tell("k", k)
+end)
+
+case("G16: gather gives a future whose children have started",
+    "made / a+ / b+ / turn false / a- / b- / {a, b} true",
+    async function()
+  local all = gather(worker("a", 1), worker("b", 2))
+  log("made")
+  await turn()
+  log("turn", all:done())
+  log({await all}, all:done())
+end)
+
+case("G18: the future of a gather can be cancelled itself",
+    "a+ / b+ / true / a~ / b~ / g !! CancelledError", async function()
+  local all = gather(worker("a", 50), worker("b", 50))
+  await sleep(1)
+  log(all:cancel())
+  await tell("g", all)
+end)
+
+case("G20: gather of finished tasks gives their values",
+    "a+ / b+ / a- / b- / {b, a}", async function()
+  local a, b = spawn(worker("a", 0)), spawn(worker("b", 0))
+  await asyncio.wait {a, b}
+  log {await gather(b, a)}
+end)
+
+case("G22: children that keep values do not undo the cancellation",
+    "a+ / b+ / a~ / b~ / k !! CancelledError", async function()
+  local k = gathering(function()
+    return gather(worker("a", 50, {keep = 1}), worker("b", 50, {keep = 2}))
+  end)
+  await sleep(1)
+  k:cancel()
+  await tell("k", k)
+end)
+
+case("G24: a callback on the gather comes before its awaiter",
+    "a+ / a- / cb a", async function()
+  local all = gather(worker("a", 1))
+  all:add_done_callback(function(future) log("cb", future:result()) end)
+  await all
+  await turn()
+end)
+
+case("G26: a gather that is done cannot be cancelled", "a+ / a- / false",
+    async function()
+  local all = gather(worker("a", 0))
+  await all
+  log(all:cancel())
+end)
+
+case("G28: one value is taken of each, nil included", "nil 2 nil 3",
+    async function()
+  local got = table.pack(await gather(
+    (async function() return nil end)(),
+    (async function() return 2, 3 end)(),
+    (async function() end)()))
+  log(got[1], got[2], got[3], got.n)
+end)
+
+case("G30: an error that is no Error is wrapped when it is a value",
+    "true text / true 5", async function()
+  local list = await gather({
+    (async function() error("text", 0) end)(),
+    (async function() error(5) end)(),
+  }, {return_exceptions = true})
+  for i = 1, 2 do log(asyncio.iserror(list[i]), list[i].value) end
+end)
+
+case("G32: two failures in one turn: the first asked is raised",
+    "a+ / b+ / a- / b- / g !! Boom: a", async function()
+  await tell("g", gather(worker("a", 0, {fail = "a"}),
+    worker("b", 0, {fail = "b"})))
+end)
+
+case("G34: an unknown option and what cannot be awaited are refused",
+    "true / misuse", async function()
+  local c = turn()
+  local _, err = asyncio.catch(gather, {c}, {return_exception = true})
+  log(tostring(err):find("return_exception", 1, true) ~= nil)
+  asyncio.catch(function() await c end)
+  log(fails(gather, 5))
+end)
+
+case("G36: a thousand are gathered in order", "true", async function()
+  local list = {}
+  for i = 1, 1000 do
+    list[i] = (async function()
+      await asyncio.sleep((i % 7) / 1000)
+      return i
+    end)()
+  end
+  local got, right = await gather(list, {return_exceptions = true}), true
+  for i = 1, 1000 do right = right and got[i] == i end
+  log(right)
+end)
+
+case("G38: a list without options gives a list", "{1, 2} 2",
+    async function()
+  local list = await gather({sleep(0, 1), sleep(0, 2)}, {})
+  log(list, list.n)
+end)
