@@ -1,0 +1,3 @@
+local async function f()
+  await f(
+end
