@@ -364,8 +364,7 @@ static int lex_token(Parser *p, Token *t) {
 /* Reads one token. After T_BAD or T_END it is not called again. */
 static void lex(Parser *p, Token *t) {
   size_t i = p->position;
-  t->fresh = 0;
-  t->type = T_BAD;
+  *t = (Token){.type = T_BAD, .start = i, .end = i};
   for (;;) {
     int c = byte_at(p, i);
     if (is_space(c)) {
@@ -462,6 +461,17 @@ static int at_suffix(const Parser *p) {
          t == ':';
 }
 
+static int at_unary(const Parser *p) {
+  int t = p->token.type;
+  return t == '-' || t == T_NOT || t == '#' || t == '~';
+}
+
+static int at_binary(const Parser *p) {
+  int t = p->token.type;
+  return t == T_BINARY || t == T_AND || t == T_OR || t == '-' || t == '<' ||
+         t == '>' || t == '~';
+}
+
 /* The piece from `from` to `to`, or to `end` if only blanks lie between. */
 static size_t blanks_cut(const Parser *p, size_t from, size_t end, size_t to) {
   for (size_t i = end; i < to; i++) {
@@ -519,86 +529,87 @@ static void async_expression(Parser *p, Span name) {
   p->seam = at_suffix(p) ? p->last : 0;
 }
 
+/* The end of an async function that is a statement, not an operand. */
+static void async_end(Parser *p) {
+  if (p->failed) return;
+  int goes_on = at_suffix(p) || at_binary(p) || test(p, ',');
+  insert(p, p->last, goes_on ? ");" : ")");
+}
+
+/* Takes a token of a name and cuts it. */
+static void cut_token(Parser *p, int type) {
+  Token t = p->token;
+  expect(p, type);
+  if (!p->failed) edit_add(p, t.start, t.end - t.start, p->text_length);
+}
+
+/* A name with dots, which is cut; gives 1 if it ends in a method. */
+static int cut_name(Parser *p, int is_local) {
+  cut_token(p, T_NAME);
+  if (is_local) return 0;
+  while (test(p, '.')) {
+    cut_token(p, '.');
+    cut_token(p, T_NAME);
+  }
+  if (!test(p, ':')) return 0;
+  cut_token(p, ':');
+  cut_token(p, T_NAME);
+  return 1;
+}
+
+/* Puts what the edits from `first` on have cut, with a dot for a colon. */
+static void put_cut(Parser *p, size_t first, char colon) {
+  for (size_t i = first; !p->starved && i < p->edit_count; i++) {
+    size_t at = p->edits[i].at;
+    if (p->source[at] == ':') put(p, &colon, 1);
+    else put_span(p, (Span){at, at + p->edits[i].cut});
+  }
+}
+
 /*
- * Takes `async function` before a name and cuts `async`. Gives `function`, to
- * be cut by what edit_reserve gave for it once the name is known to be right:
- * until then Lua is to complain about the name of a function.
+ * What comes before the parameters of `async function NAME`, to be put where
+ * `function` stands. Lua takes the line of the parenthesis for that of the
+ * function, but the line of `function` if it is a statement and not local.
  */
-static Token cut_async(Parser *p) {
-  Token async = p->token;
+static void put_head(Parser *p, size_t first, int is_local, int is_method) {
+  put_cut(p, first, '.');
+  if (is_local) {
+    put_text(p, " ");
+    put_cut(p, first, '.');
+  }
+  put_text(p, "=\1async(\"");
+  put_cut(p, first, ':');
+  put_text(p, "\",function");
+  if (is_local || !test(p, '(')) return;
+  put_text(p, "(");
+  if (is_method) put_text(p, look(p)->type == ')' ? "self" : "self,");
+}
+
+/*
+ * `async function NAME ... end`; `token` is `async`. If the name is wrong, Lua
+ * is to complain about it, so nothing but `async` is cut then.
+ */
+static void async_statement(Parser *p, int is_local) {
+  Token async = p->token, function;
   next(p);
-  Token function = p->token;
+  function = p->token;
   edit_add(p, async.start,
            blanks_cut(p, async.start, async.end, function.start),
            p->text_length);
   next(p);
-  return function;
-}
-
-/* The end of an async function that is a statement. */
-static void async_end(Parser *p) {
-  if (p->failed) return;
-  insert(p, p->last, at_suffix(p) ? ");" : ")");
-}
-
-/*
- * A name with dots; puts it into the text as it goes. Gives 1 and the colon
- * if it ends in a method.
- */
-static int function_name(Parser *p, Token *colon) {
-  for (;;) {
-    put_span(p, (Span){p->token.start, p->token.end});
-    expect(p, T_NAME);
-    if (!test(p, '.')) break;
-    put_text(p, ".");
-    next(p);
+  size_t slot = edit_reserve(p, 1);
+  size_t name = p->token.start;
+  int is_method = cut_name(p, is_local);
+  if (p->failed) {
+    p->edit_count = slot;
+    return;
   }
-  if (!test(p, ':')) return 0;
-  *colon = p->token;
-  next(p);
-  put_text(p, ":");
-  put_span(p, (Span){p->token.start, p->token.end});
-  expect(p, T_NAME);
-  return 1;
-}
-
-/* `async function NAME ... end`; `token` is `async`. */
-static void async_statement(Parser *p) {
-  Token colon, function = cut_async(p);
-  size_t cut = blanks_cut(p, function.start, function.end, p->token.start);
-  size_t slots = edit_reserve(p, 2);
-  size_t text = put_text(p, "=\1async(\"");
-  int is_method = function_name(p, &colon);
-  if (p->failed) return;
-  put_text(p, "\",function");
-  edit_add(p, p->last, 0, text);
-  edit_fill(p, slots, function.start, cut, p->text_length);
-  if (is_method) {
-    edit_fill(p, slots + 1, colon.start, 1, put_text(p, "."));
-    if (test(p, '(')) {
-      int empty = look(p)->type == ')';
-      edit_add(p, p->token.start, 1, put_text(p, empty ? "(self" : "(self,"));
-    }
-  }
-  body(p);
-  async_end(p);
-}
-
-/* `local async function NAME ... end`; `token` is `async`. */
-static void local_async(Parser *p) {
-  Token function = cut_async(p);
-  Span name = {p->token.start, p->token.end};
-  expect(p, T_NAME);
-  if (p->failed) return;
-  edit_add(p, function.start,
-           blanks_cut(p, function.start, function.end, name.start),
-           p->text_length);
-  size_t text = put_text(p, " ");
-  put_span(p, name);
-  put_text(p, "=\1async(\"");
-  put_span(p, name);
-  put_text(p, "\",function");
-  edit_add(p, name.end, 0, text);
+  size_t text = p->text_length;
+  put_head(p, slot + 1, is_local, is_method);
+  edit_fill(p, slot, function.start,
+            blanks_cut(p, function.start, function.end, name), text);
+  if (!is_local && test(p, '('))
+    edit_add(p, p->token.start, 1, p->text_length);
   body(p);
   async_end(p);
 }
@@ -811,17 +822,6 @@ static void simple_expression(Parser *p, Span name) {
   }
 }
 
-static int at_unary(const Parser *p) {
-  int t = p->token.type;
-  return t == '-' || t == T_NOT || t == '#' || t == '~';
-}
-
-static int at_binary(const Parser *p) {
-  int t = p->token.type;
-  return t == T_BINARY || t == T_AND || t == T_OR || t == '-' || t == '<' ||
-         t == '>' || t == '~';
-}
-
 /*
  * An expression; precedence does not matter here. `name` is what it is given
  * to, if that is plain.
@@ -907,7 +907,7 @@ static void local_statement(Parser *p) {
     expect(p, T_NAME);
     body(p);
   } else if (at_async(p)) {
-    local_async(p);
+    async_statement(p, 1);
   } else {
     local_variables(p);
   }
@@ -982,7 +982,7 @@ static void statement(Parser *p) {
       break;
     default:
       if (at_await(p)) await_statement(p);
-      else if (at_async(p)) async_statement(p);
+      else if (at_async(p)) async_statement(p, 0);
       else expression_statement(p);
       break;
   }
