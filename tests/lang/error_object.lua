@@ -9,7 +9,8 @@ local function raised(f, ...) return select(2, pcall(f, ...)) end
 local e = raised(function() error(MyError.new("broke", {code = "EBROKE"})) end)
 print(tostring(e))  --> tests/lang/error_object.lua:9: broke
 print(e.name, e.message, e.code)  --> MyError broke EBROKE
-print(asyncio.iserror(e), asyncio.iserror(e, MyError), asyncio.iserror(e, Error))
+local iserror = asyncio.iserror
+print(iserror(e), iserror(e, MyError), iserror(e, Error))
 --> true true true
 print(asyncio.iserror(e, Other), asyncio.iserror(e, asyncio.OSError))
 --> false false

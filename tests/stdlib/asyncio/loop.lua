@@ -1,0 +1,121 @@
+-- the loop: callbacks outside any task, its clock, its handler.
+
+require "tests.cases"
+
+local function loop() return asyncio.get_running_loop() end
+
+case("N01: call_soon passes its arguments, nil among them", "1 nil 3 3",
+    async function()
+  loop():call_soon(function(...)
+    local a, b, c = ...
+    log(a, b, c, select("#", ...))
+  end, 1, nil, 3)
+  await turn()
+end)
+
+case("N02: callbacks of one turn run in order, new ones in the next",
+    "a / b / turn / c", async function()
+  loop():call_soon(function()
+    log("a")
+    loop():call_soon(log, "c")
+  end)
+  loop():call_soon(log, "b")
+  await turn()
+  log("turn")
+  await turn()
+end)
+
+case("N03: a callback runs outside any task", "misuse / misuse",
+    async function()
+  local c = turn()
+  loop():call_soon(function()
+    log(fails(function() await asyncio.sleep(0) end))
+    log(fails(function() await c end))
+  end)
+  await turn()
+  asyncio.catch(function() await c end)
+end)
+
+case("N04: a callback may make tasks", "task", async function()
+  local t
+  loop():call_soon(function() t = spawn(async function() log("task") end) end)
+  await turn()
+  await t
+end)
+
+case("N05: a callback's error goes to the handler, with its context",
+    "true string Boom: cb nil", async function()
+  loop():set_exception_handler(function(l, context)
+    log(l == loop(), type(context.message), context.exception, context.task)
+  end)
+  loop():call_soon(function() error(Boom.new "cb") end)
+  await turn()
+end)
+
+case("N06: a cancelled handle never runs, and may be cancelled again",
+    "end", async function()
+  local soon, timer = loop():call_soon(log, "soon"), later(1, log, "later")
+  soon:cancel()
+  timer:cancel()
+  timer:cancel()
+  await sleep(3)
+  soon:cancel()
+  log("end")
+end)
+
+case("N07: a handle cancelled after its call does nothing", "x",
+    async function()
+  local handle = loop():call_soon(log, "x")
+  await turn()
+  handle:cancel()
+end)
+
+case("N08: the clock goes on, and is the loop's", "true true",
+    async function()
+  local before = asyncio.time()
+  await sleep(2)
+  local after = loop():time()
+  log(after - before >= 2 * U * 0.99, math.type(before) == "float")
+end)
+
+case("N09: there is one loop to a machine", "true", async function()
+  log(loop() == asyncio.get_running_loop())
+end)
+
+case("N10: timers in great number go off in order", "true",
+    async function()
+  local seen, seed, now = {}, 11, loop():time()
+  for _ = 1, 500 do
+    seed = (seed * 1103515245 + 12345) % 2147483648
+    local when = seed % 60 / 1000
+    loop():call_at(now + when, function() seen[#seen + 1] = when end)
+  end
+  await asyncio.sleep(0.1)
+  local right = #seen == 500
+  for i = 2, #seen do right = right and seen[i - 1] <= seen[i] end
+  log(right)
+end)
+
+case("N11: sleeps that end are woken in order of their ends", "true",
+    async function()
+  local seen, tasks = {}, {}
+  for i = 1, 300 do
+    local units = (i * 37 % 11) / 4
+    tasks[i] = spawn(async function()
+      await sleep(units)
+      seen[#seen + 1] = units
+    end)
+  end
+  await asyncio.gather(tasks, {})
+  local right = #seen == 300
+  for i = 2, #seen do right = right and seen[i - 1] <= seen[i] end
+  log(right)
+end)
+
+case("N12: wrong arguments are refused", "misuse / misuse / misuse / misuse",
+    async function()
+  log(fails(loop().call_soon, loop(), 1))
+  log(fails(loop().call_later, loop(), "soon", print))
+  log(fails(asyncio.sleep, "long"))
+  log(fails(asyncio.sleep, 0 / 0))
+end)
