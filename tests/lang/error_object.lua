@@ -34,7 +34,7 @@ print(raised(function() await throw(e) end) == e)  --> true
 -- the traceback is a text that names the lines
 task = asyncio.create_task((async function() error(MyError.new "traced") end)())
 e = raised(function() await task end)
-print(type(e.traceback), e.traceback:match "error_object.lua:34" ~= nil)
+print(type(e.traceback), e.traceback:match "error_object.lua:35" ~= nil)
 --> string true
 
 -- the hierarchy
