@@ -52,7 +52,8 @@ typedef struct np_Translation {
   char prefix[32];  /* what the five names begin with: "__", or another
                        spelling if the source uses one of them itself */
   int error_line;   /* line and message, without position, of a misuse that */
-  char error[160];  /* Lua would not report by itself; "" if there is none */
+  char error[160];  /* Lua would not report by itself; "" if there is none,
+                       and no such misuse is known */
 } np_Translation;
 
 /*
