@@ -1,0 +1,201 @@
+/*
+ * connect.c - how streams come to be: connecting, pairs, and finding the
+ * addresses of a name.
+ *
+ * Each function here is one attempt with one address; options, several
+ * addresses and time limits are in net.lua.
+ */
+#include <errno.h>
+#include <lauxlib.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "address.h"
+#include "net.h"
+#include "stream.h"
+
+/* == Connecting: the stream is at 4, above address, port, nodelay ====== */
+
+typedef struct Connect {
+  uv_connect_t request;
+  np_Stream *stream;
+} Connect;
+
+static void on_connect(uv_connect_t *request, int status) {
+  Connect *c = (Connect *)request;
+  np_Stream *s = c->stream;
+  (void)neap_wake(&s->reader, status);
+  free(c);
+  neap_handle_unpin(&s->handle);
+}
+
+static void on_abort(neap_Wait *w) {
+  char *s = (char *)w - offsetof(np_Stream, reader);
+  neap_handle_close(&((np_Stream *)(void *)s)->handle);
+}
+
+static int connect_fail(lua_State *L, np_Stream *s, int status) {
+  neap_handle_close(&s->handle);
+  if (lua_isnil(L, 2))
+    lua_pushvalue(L, 1);
+  else
+    np_address_text(L, lua_tostring(L, 1), (int)lua_tointeger(L, 2));
+  return neap_fail(L, status, "connect %s", lua_tostring(L, -1));
+}
+
+static int connect_done(lua_State *L, int status) {
+  np_Stream *s = neap_handle_test(L, 4, &np_stream_class);
+  if (status < 0) return connect_fail(L, s, status);
+  s->reader.abort = NULL;
+  s->reader.what = "read";
+  return 1;
+}
+
+static int connect_start(Connect *c, np_Stream *s, lua_State *L) {
+  const char *to = lua_tostring(L, 1);
+  struct sockaddr_storage name;
+  c->stream = s;
+  if (s->kind == NP_STREAM_PIPE) {
+    uv_pipe_connect(&c->request, &s->uv.pipe, to, on_connect);
+    return 0;
+  }
+  if (np_address_parse(to, (int)lua_tointeger(L, 2), &name) == 0)
+    return UV_EINVAL;
+  if (lua_toboolean(L, 3)) (void)uv_tcp_nodelay(&s->uv.tcp, 1);
+  return uv_tcp_connect(&c->request, &s->uv.tcp, (struct sockaddr *)&name,
+                        on_connect);
+}
+
+/* core.connect(address, port, nodelay) or core.connect(path) -> Stream */
+static int net_connect(lua_State *L) {
+  np_Stream *s;
+  Connect *c;
+  int err = UV_ENOMEM;
+  lua_settop(L, 3);
+  s = np_stream_new(L, lua_isnil(L, 2) ? NP_STREAM_PIPE : NP_STREAM_TCP);
+  c = calloc(1, sizeof *c);
+  if (c != NULL) err = connect_start(c, s, L);
+  if (err < 0) {
+    free(c);
+    return connect_fail(L, s, err);
+  }
+  neap_handle_pin(&s->handle);
+  s->reader.abort = on_abort;
+  s->reader.what = "connect";
+  return neap_await(L, &s->reader, connect_done);
+}
+
+/* core.pair() -> Stream, Stream */
+int np_net_pair(lua_State *L) {
+  int fds[2], err = 0, err2;
+  np_Stream *a = np_stream_new(L, NP_STREAM_PIPE);
+  np_Stream *b = np_stream_new(L, NP_STREAM_PIPE);
+  int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  if (socketpair(AF_UNIX, type, 0, fds) < 0) {
+    err = uv_translate_sys_error(errno);
+  } else {
+    err = np_stream_adopt(a, fds[0]);
+    err2 = np_stream_adopt(b, fds[1]);
+    if (err == 0) err = err2;
+  }
+  if (err == 0) return 2;
+  neap_handle_close(&a->handle);
+  neap_handle_close(&b->handle);
+  return neap_fail(L, err, "pair");
+}
+
+/* == Finding addresses ================================================= */
+
+typedef struct Resolve {
+  neap_Handle handle;
+  uv_getaddrinfo_t request;
+  neap_Wait wait;
+  int asking; /* the request is in flight */
+} Resolve;
+
+static void on_resolved(uv_getaddrinfo_t *request, int status,
+                        struct addrinfo *found) {
+  Resolve *r = request->data;
+  (void)found; /* release frees it, from the request */
+  r->asking = 0;
+  (void)neap_wake(&r->wait, status);
+  neap_handle_unpin(&r->handle);
+}
+
+static void resolve_close(neap_Handle *h) {
+  Resolve *r = (Resolve *)h;
+  (void)neap_wake(&r->wait, NEAP_ECLOSED);
+  /* Fails if a thread is at it already: then the answer is not used. */
+  if (r->asking) (void)uv_cancel((uv_req_t *)&r->request);
+}
+
+static void resolve_release(neap_Handle *h) {
+  uv_freeaddrinfo(((Resolve *)h)->request.addrinfo);
+}
+
+static const neap_Class resolve_class = {"neap.Resolve", resolve_close,
+                                         resolve_release};
+
+static void on_resolve_abort(neap_Wait *w) {
+  char *r = (char *)w - offsetof(Resolve, wait);
+  neap_handle_close(&((Resolve *)(void *)r)->handle);
+}
+
+static void addresses_push(lua_State *L, const struct addrinfo *at) {
+  int n = 0;
+  lua_newtable(L);
+  for (; at != NULL; at = at->ai_next) {
+    struct sockaddr_storage name = {0};
+    if (at->ai_addrlen > sizeof name) continue;
+    memcpy(&name, at->ai_addr, at->ai_addrlen);
+    np_address_push(L, &name, at->ai_addrlen);
+    lua_getfield(L, -1, "host");
+    lua_rawseti(L, -3, ++n);
+    lua_pop(L, 1);
+  }
+}
+
+static int resolve_done(lua_State *L, int status) {
+  Resolve *r = neap_handle_test(L, 2, &resolve_class);
+  if (status == 0) addresses_push(L, r->request.addrinfo);
+  neap_handle_close(&r->handle);
+  if (status < 0)
+    return neap_fail(L, status, "resolve %s", lua_tostring(L, 1));
+  return 1;
+}
+
+/* core.resolve(host) -> list of addresses */
+static int net_resolve(lua_State *L) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+  const char *host = luaL_checkstring(L, 1);
+  Resolve *r;
+  int err;
+  lua_settop(L, 1);
+  neap_class_new(L, &resolve_class, NULL, NULL);
+  lua_pop(L, 1);
+  r = neap_handle_new(L, sizeof *r, &resolve_class);
+  r->request.data = r;
+  r->wait.what = "resolve";
+  r->wait.abort = on_resolve_abort;
+  err = uv_getaddrinfo(neap_loop(L), &r->request, on_resolved, host, NULL,
+                       &hints);
+  if (err < 0) return neap_fail(L, err, "resolve %s", host);
+  r->asking = 1;
+  neap_handle_pin(&r->handle);
+  return neap_await(L, &r->wait, resolve_done);
+}
+
+/* core.is_address(host): whether it needs no resolving */
+int np_net_is_address(lua_State *L) {
+  struct sockaddr_storage name;
+  lua_pushboolean(L, np_address_parse(luaL_checkstring(L, 1), 0, &name) > 0);
+  return 1;
+}
+
+const neap_Async np_connect_ops[] = {
+  {"connect", net_connect},
+  {"resolve", net_resolve},
+  {NULL, NULL}
+};

@@ -1,0 +1,25 @@
+/*
+ * net.h - what the files of this room give to net.c, which puts them into
+ * the table neap.net.core.
+ */
+#ifndef NP_NET_H
+#define NP_NET_H
+
+#include <lua.h>
+
+#include "neap.h"
+
+struct luaL_Reg;
+
+/* connect.c */
+extern const neap_Async np_connect_ops[];
+int np_net_pair(lua_State *L);
+int np_net_is_address(lua_State *L);
+
+/* server.c */
+extern const neap_Class np_server_class;
+extern const struct luaL_Reg np_server_methods[];
+extern const neap_Async np_server_ops[];
+int np_net_listen(lua_State *L);
+
+#endif

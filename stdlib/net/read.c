@@ -1,0 +1,245 @@
+/*
+ * read.c - reading from a stream: read, read_exactly, read_line, read_until,
+ * read_all.
+ *
+ * Each operation says what it wants, waits until the input answers it or the
+ * stream has ended, and takes it from there. One that was woken begins anew,
+ * because another task may have read in between.
+ */
+#include <lauxlib.h>
+
+#include "stream.h"
+
+#define SOME ((size_t)128 << 10) /* what read gives at most unless told */
+#define LINE ((size_t)64 << 10)  /* the longest line unless told */
+
+/* Pushes what was wanted: it is there (1), cannot be (-1), or the stream has
+ * ended (0). */
+typedef int (*Give)(lua_State *L, np_Stream *s, int met);
+
+static np_Stream *begin(lua_State *L, const char *name) {
+  np_Stream *s = np_stream_check(L);
+  if (neap_waiting(&s->reader))
+    np_net_misuse(L, name, "another task is reading");
+  return s;
+}
+
+/* Keeps what is known of the input if the separator is the same. */
+static void want_set(np_Stream *s, np_Want want, int fresh) {
+  if (!fresh && s->want.sep == want.sep && s->want.sep_len == want.sep_len)
+    want.scanned = s->want.scanned;
+  s->want = want;
+}
+
+static int go(lua_State *L, np_Stream *s, const char *name, Give give,
+              neap_Done done) {
+  int met, err;
+  while ((met = np_stream_met(s)) == 0 && s->end == 0) {
+    if (np_stream_try(s)) continue;
+    err = np_stream_listen(s);
+    if (err < 0) return neap_fail(L, err, "%s", name);
+    return neap_await(L, &s->reader, done);
+  }
+  return give(L, s, met);
+}
+
+/* Gives the first `n` bytes, and forgets them and `more` behind them. */
+static int take(lua_State *L, np_Stream *s, size_t n, size_t more) {
+  if (n == 0)
+    lua_pushliteral(L, "");
+  else
+    lua_pushlstring(L, np_input_data(&s->in), n);
+  np_stream_eat(s, n + more);
+  return 1;
+}
+
+/* The stream has ended: raises unless that is just its end. */
+static void end_check(lua_State *L, np_Stream *s, const char *name) {
+  if (s->end != UV_EOF) neap_fail(L, s->end, "%s", name);
+}
+
+/* Raises an IncompleteReadError with all that came; `expected` may be 0. */
+static int incomplete(lua_State *L, np_Stream *s, const char *name,
+                      size_t expected) {
+  const char *message;
+  if (expected > 0)
+    message = lua_pushfstring(L, "%s: the stream ended after %I of %I bytes",
+                              name, (LUAI_UACINT)np_input_size(&s->in),
+                              (LUAI_UACINT)expected);
+  else
+    message = lua_pushfstring(
+        L, "%s: the stream ended before the separator", name);
+  neap_error_new(L, "IncompleteReadError", 1, NULL, message);
+  (void)take(L, s, np_input_size(&s->in), 0);
+  lua_setfield(L, -2, "partial");
+  if (expected > 0) {
+    lua_pushinteger(L, (lua_Integer)expected);
+    lua_setfield(L, -2, "expected");
+  }
+  return lua_error(L);
+}
+
+static int overrun(lua_State *L, np_Stream *s, const char *name) {
+  return neap_raise(L, "LimitOverrunError", NULL,
+                    "%s: nothing ends within %I bytes", name,
+                    (LUAI_UACINT)s->want.n);
+}
+
+static void resumed(lua_State *L, int status, const char *name) {
+  if (status < 0) neap_fail(L, status, "%s", name);
+}
+
+/* == read ============================================================= */
+
+static int give_some(lua_State *L, np_Stream *s, int met) {
+  size_t n = np_input_size(&s->in);
+  if (met) return take(L, s, n < s->want.n ? n : s->want.n, 0);
+  end_check(L, s, "read");
+  lua_pushnil(L);
+  return 1;
+}
+
+static int some_done(lua_State *L, int status);
+
+static int some(lua_State *L, int fresh) {
+  np_Stream *s = begin(L, "read");
+  size_t n = lua_isnoneornil(L, 2) ? SOME : np_net_count(L, 2, "read", "n", 0);
+  if (n == 0) return take(L, s, 0, 0);
+  want_set(s, (np_Want){.kind = NP_WANT_SOME, .n = n}, fresh);
+  return go(L, s, "read", give_some, some_done);
+}
+
+static int some_done(lua_State *L, int status) {
+  resumed(L, status, "read");
+  return some(L, 0);
+}
+
+/* stream:read([n]) -> string, nil at the end */
+static int stream_read(lua_State *L) { return some(L, 1); }
+
+/* == read_exactly ===================================================== */
+
+static int give_exactly(lua_State *L, np_Stream *s, int met) {
+  if (met) return take(L, s, s->want.n, 0);
+  end_check(L, s, "read_exactly");
+  return incomplete(L, s, "read_exactly", s->want.n);
+}
+
+static int exactly_done(lua_State *L, int status);
+
+static int exactly(lua_State *L, int fresh) {
+  np_Stream *s = begin(L, "read_exactly");
+  size_t n = np_net_count(L, 2, "read_exactly", "n", 0);
+  want_set(s, (np_Want){.kind = NP_WANT_EXACT, .n = n}, fresh);
+  return go(L, s, "read_exactly", give_exactly, exactly_done);
+}
+
+static int exactly_done(lua_State *L, int status) {
+  resumed(L, status, "read_exactly");
+  return exactly(L, 0);
+}
+
+/* stream:read_exactly(n) -> string */
+static int stream_read_exactly(lua_State *L) { return exactly(L, 1); }
+
+/* == read_line ======================================================== */
+
+static int give_line(lua_State *L, np_Stream *s, int met) {
+  if (met > 0) return take(L, s, s->want.found - 1, 1);
+  if (met < 0) return overrun(L, s, "read_line");
+  end_check(L, s, "read_line");
+  if (np_input_size(&s->in) > 0) return take(L, s, np_input_size(&s->in), 0);
+  lua_pushnil(L);
+  return 1;
+}
+
+static size_t most(lua_State *L, int index, const char *name) {
+  if (lua_isnoneornil(L, index)) return LINE;
+  return np_net_count(L, index, name, "max", 1);
+}
+
+static int line_done(lua_State *L, int status);
+
+static int line(lua_State *L, int fresh) {
+  np_Stream *s = begin(L, "read_line");
+  np_Want want = {.kind = NP_WANT_PART, .sep = "\n", .sep_len = 1};
+  want.n = most(L, 2, "read_line");
+  want_set(s, want, fresh);
+  return go(L, s, "read_line", give_line, line_done);
+}
+
+static int line_done(lua_State *L, int status) {
+  resumed(L, status, "read_line");
+  return line(L, 0);
+}
+
+/* stream:read_line([max]) -> string, nil at the end */
+static int stream_read_line(lua_State *L) { return line(L, 1); }
+
+/* == read_until ======================================================= */
+
+static int give_part(lua_State *L, np_Stream *s, int met) {
+  if (met > 0) return take(L, s, s->want.found, 0);
+  if (met < 0) return overrun(L, s, "read_until");
+  end_check(L, s, "read_until");
+  if (np_input_size(&s->in) > 0) return incomplete(L, s, "read_until", 0);
+  lua_pushnil(L);
+  return 1;
+}
+
+static int until_done(lua_State *L, int status);
+
+static int until(lua_State *L, int fresh) {
+  np_Stream *s = begin(L, "read_until");
+  np_Want want = {.kind = NP_WANT_PART};
+  if (lua_type(L, 2) != LUA_TSTRING)
+    return np_net_misuse(L, "read_until", "separator must be a string, not %s",
+                         luaL_typename(L, 2));
+  want.sep = lua_tolstring(L, 2, &want.sep_len);
+  if (want.sep_len == 0)
+    return np_net_misuse(L, "read_until", "separator is empty");
+  want.n = most(L, 3, "read_until");
+  want_set(s, want, fresh);
+  return go(L, s, "read_until", give_part, until_done);
+}
+
+static int until_done(lua_State *L, int status) {
+  resumed(L, status, "read_until");
+  return until(L, 0);
+}
+
+/* stream:read_until(separator [, max]) -> string, nil at the end */
+static int stream_read_until(lua_State *L) { return until(L, 1); }
+
+/* == read_all ========================================================= */
+
+static int give_all(lua_State *L, np_Stream *s, int met) {
+  (void)met;
+  end_check(L, s, "read_all");
+  return take(L, s, np_input_size(&s->in), 0);
+}
+
+static int all_done(lua_State *L, int status);
+
+static int all(lua_State *L, int fresh) {
+  np_Stream *s = begin(L, "read_all");
+  want_set(s, (np_Want){.kind = NP_WANT_ALL}, fresh);
+  return go(L, s, "read_all", give_all, all_done);
+}
+
+static int all_done(lua_State *L, int status) {
+  resumed(L, status, "read_all");
+  return all(L, 0);
+}
+
+/* stream:read_all() -> string */
+static int stream_read_all(lua_State *L) { return all(L, 1); }
+
+const neap_Async np_read_ops[] = {
+  {"read", stream_read},
+  {"read_exactly", stream_read_exactly},
+  {"read_line", stream_read_line},
+  {"read_until", stream_read_until},
+  {"read_all", stream_read_all},
+  {NULL, NULL}
+};

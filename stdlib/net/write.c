@@ -1,0 +1,232 @@
+/*
+ * write.c - writing to a stream: write, shutdown.
+ *
+ * A write first tries the socket, straight from the memory of the Lua strings.
+ * Only what it does not take becomes an np_Write, which libuv sends in order
+ * while the task waits. That request owns itself: it outlives a cancelled
+ * task, and a table that it anchors keeps the strings alive. Because its
+ * callback cannot touch Lua, a finished request is kept in np_Net.spent until
+ * the next write can let go of the anchor.
+ */
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stream.h"
+
+#define BUFS 16      /* strings that need no memory */
+#define COPY 4096    /* a rest of at most so many bytes is copied */
+#define BURST 256    /* so many writes in a row may do without waiting */
+
+typedef struct np_Write np_Write;
+struct np_Write {
+  uv_write_t request;
+  np_Stream *stream;
+  neap_Wait wait;  /* its task */
+  int anchor;      /* of the strings, LUA_NOREF if their rest is in `copy` */
+  np_Write *next;  /* spent ones */
+  char copy[];
+};
+
+typedef struct Shutdown {
+  uv_shutdown_t request;
+  np_Stream *stream;
+  neap_Wait wait;
+} Shutdown;
+
+/* == libuv's side ===================================================== */
+
+static int outcome(const np_Stream *s, int status) {
+  return neap_handle_closed(&s->handle) ? NEAP_ECLOSED : status;
+}
+
+static void on_written(uv_write_t *request, int status) {
+  np_Write *w = (np_Write *)request;
+  np_Stream *s = w->stream;
+  if (status < 0 && s->broken == 0) s->broken = status;
+  (void)neap_wake(&w->wait, outcome(s, status));
+  if (w->anchor == LUA_NOREF) {
+    free(w);
+  } else {
+    w->next = s->net->spent;
+    s->net->spent = w;
+  }
+  neap_handle_unpin(&s->handle);
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status) {
+  Shutdown *d = (Shutdown *)request;
+  (void)neap_wake(&d->wait, outcome(d->stream, status));
+  neap_handle_unpin(&d->stream->handle);
+  free(d);
+}
+
+/* == Strings to buffers =============================================== */
+
+static void spent_release(lua_State *L, np_Net *net) {
+  while (net->spent != NULL) {
+    np_Write *w = net->spent;
+    net->spent = w->next;
+    luaL_unref(L, LUA_REGISTRYINDEX, w->anchor);
+    free(w);
+  }
+}
+
+void np_write_free_spent(np_Net *net) {
+  while (net->spent != NULL) {
+    np_Write *w = net->spent;
+    net->spent = w->next;
+    free(w);
+  }
+}
+
+/* Fills `bufs` from the arguments 2 to n+1; returns the sum of their sizes. */
+static size_t bufs_fill(lua_State *L, uv_buf_t *bufs, int n) {
+  size_t sum = 0;
+  for (int i = 0; i < n; i++) {
+    size_t size;
+    if (!lua_isstring(L, i + 2))
+      np_net_misuse(L, "write", "argument %d must be a string, not %s", i + 1,
+                    luaL_typename(L, i + 2));
+    bufs[i].base = (char *)lua_tolstring(L, i + 2, &size);
+    bufs[i].len = size;
+    sum += size;
+  }
+  return sum;
+}
+
+/* Takes `done` bytes off the front of *bufs. */
+static void bufs_advance(uv_buf_t **bufs, int *n, size_t done) {
+  while (*n > 0 && done >= (*bufs)->len) {
+    done -= (*bufs)->len;
+    ++*bufs;
+    --*n;
+  }
+  if (*n == 0) return;
+  (*bufs)->base += done;
+  (*bufs)->len -= done;
+}
+
+static void bufs_copy(char *to, const uv_buf_t *bufs, int n) {
+  for (int i = 0; i < n; i++) {
+    memcpy(to, bufs[i].base, bufs[i].len);
+    to += bufs[i].len;
+  }
+}
+
+/* Makes the arguments live until luaL_unref. */
+static int anchor_new(lua_State *L, int first, int last) {
+  int i;
+  lua_createtable(L, last - first + 1, 0);
+  for (i = first; i <= last; i++) {
+    lua_pushvalue(L, i);
+    lua_rawseti(L, -2, i - first + 1);
+  }
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* == write ============================================================ */
+
+static int write_done(lua_State *L, int status) {
+  np_Stream *s = neap_handle_test(L, 1, &np_stream_class);
+  spent_release(L, s->net);
+  if (status < 0) return neap_fail(L, status, "write");
+  return 0;
+}
+
+static int write_submit(np_Write *w, uv_buf_t *bufs, int n, size_t rest) {
+  uv_buf_t copied = uv_buf_init(w->copy, (unsigned)rest);
+  int err;
+  if (w->anchor == LUA_NOREF) {
+    bufs_copy(w->copy, bufs, n);
+    bufs = &copied;
+    n = 1;
+  }
+  err = uv_write(&w->request, &w->stream->uv.stream, bufs, (unsigned)n,
+                 on_written);
+  if (err == 0) neap_handle_pin(&w->stream->handle);
+  return err;
+}
+
+/* Queues what the socket did not take, and waits. The last `n` of `last - 1`
+ * arguments are left. */
+static int write_rest(lua_State *L, np_Stream *s, uv_buf_t *bufs, int n,
+                      int last, size_t rest) {
+  int copied = rest <= COPY, err;
+  int anchor = copied ? LUA_NOREF : anchor_new(L, last - n + 1, last);
+  np_Write *w = calloc(1, sizeof *w + (copied ? rest : 0));
+  err = w != NULL ? 0 : UV_ENOMEM;
+  if (err == 0) {
+    w->stream = s;
+    w->anchor = anchor;
+    w->wait.what = "write";
+    err = write_submit(w, bufs, n, rest);
+  }
+  if (err < 0) {
+    luaL_unref(L, LUA_REGISTRYINDEX, anchor);
+    free(w);
+    return neap_fail(L, err, "write");
+  }
+  s->burst = 0;
+  return neap_await(L, &w->wait, write_done);
+}
+
+/* How much the socket takes at once: 0 if others are before us. */
+static size_t write_now(lua_State *L, np_Stream *s, uv_buf_t *bufs, int n) {
+  int sent = uv_try_write(&s->uv.stream, bufs, (unsigned)n);
+  if (sent >= 0) return (size_t)sent;
+  if (sent == UV_EAGAIN) return 0;
+  s->broken = sent;
+  return (size_t)neap_fail(L, sent, "write");
+}
+
+/* stream:write(...) */
+static int stream_write(lua_State *L) {
+  np_Stream *s = np_stream_check(L);
+  int last = lua_gettop(L), n = last - 1;
+  uv_buf_t few[BUFS], *bufs = few;
+  size_t sum, sent = 0;
+  if (n > BUFS) bufs = lua_newuserdatauv(L, sizeof *bufs * (size_t)n, 0);
+  sum = bufs_fill(L, bufs, n);
+  if (s->shut) return np_net_misuse(L, "write", "the stream was shut down");
+  if (s->broken < 0) return neap_fail(L, s->broken, "write");
+  if (s->net->spent != NULL) spent_release(L, s->net);
+  if (sum == 0) return 0;
+  if (s->burst++ < BURST) sent = write_now(L, s, bufs, n);
+  if (sent == sum) return 0;
+  bufs_advance(&bufs, &n, sent);
+  return write_rest(L, s, bufs, n, last, sum - sent);
+}
+
+/* == shutdown ========================================================= */
+
+static int shutdown_done(lua_State *L, int status) {
+  if (status < 0) return neap_fail(L, status, "shutdown");
+  return 0;
+}
+
+/* stream:shutdown() */
+static int stream_shutdown(lua_State *L) {
+  np_Stream *s = np_stream_check(L);
+  Shutdown *d;
+  int err;
+  if (s->shut) return 0;
+  d = calloc(1, sizeof *d);
+  if (d == NULL) return neap_fail(L, UV_ENOMEM, "shutdown");
+  err = uv_shutdown(&d->request, &s->uv.stream, on_shutdown);
+  if (err < 0) {
+    free(d);
+    return neap_fail(L, err, "shutdown");
+  }
+  s->shut = 1;
+  d->stream = s;
+  d->wait.what = "shutdown";
+  neap_handle_pin(&s->handle);
+  return neap_await(L, &d->wait, shutdown_done);
+}
+
+const neap_Async np_write_ops[] = {
+  {"write", stream_write},
+  {"shutdown", stream_shutdown},
+  {NULL, NULL}
+};
