@@ -277,6 +277,8 @@ struct neap_Handle {
   struct uv_handle_s *uv;      /* NULL before opened and after closed */
   const struct neap_Class *cls;
   neap_Handle *prev, *next;    /* all live handles of the machine */
+  size_t size;                 /* of the struct around it */
+  uint32_t pins;
   uint8_t state;               /* the machine's own */
 };
 

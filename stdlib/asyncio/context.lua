@@ -1,0 +1,63 @@
+-- context.lua - asyncio.ContextVar: values that belong to a task.
+--
+-- A context is a table from variable to value that is never changed: set
+-- makes a new one. So a task that is spawned inherits its parent's by
+-- sharing it. Outside tasks there is one context for the whole machine.
+
+local asyncio = asyncio
+
+local ContextVar = {}
+ContextVar.__index = ContextVar
+ContextVar.__name = "ContextVar"
+
+local NONE = {} -- "no value", which is not nil
+local outside = {}
+
+local function context() return asyncio._context() or outside end
+
+local function with(var, value)
+  local copy = {}
+  for key, old in pairs(context()) do copy[key] = old end
+  if value == NONE then copy[var] = nil else copy[var] = {value} end
+  if not asyncio._set_context(copy) then outside = copy end
+end
+
+--- var:get([default]) -> value; an error if there is none
+function ContextVar:get(...)
+  local box = context()[self]
+  if box then return box[1] end
+  if select("#", ...) > 0 then return (...) end
+  if self.has_default then return self.default end
+  error(("context variable '%s' has no value"):format(self.name), 2)
+end
+
+--- var:set(value) -> token for reset
+function ContextVar:set(value)
+  local old = context()[self]
+  with(self, value)
+  local token = {var = self, used = false}
+  if old then token.old = old[1] else token.old = NONE end
+  return token
+end
+
+--- var:reset(token): back to the value before that set
+function ContextVar:reset(token)
+  if type(token) ~= "table" or token.var ~= self then
+    error("the token is of another context variable", 2)
+  elseif token.used then
+    error("the token was used already", 2)
+  end
+  token.used = true
+  with(self, token.old)
+end
+
+return {
+  --- asyncio.ContextVar(name [, default])
+  ContextVar = function(name, ...)
+    if type(name) ~= "string" then
+      error(("ContextVar needs a name, not a %s value"):format(type(name)), 2)
+    end
+    return setmetatable({name = name, has_default = select("#", ...) > 0,
+                         default = (...)}, ContextVar)
+  end,
+}

@@ -1,0 +1,500 @@
+/*
+ * async.c - async functions, coroutine objects, and what `await` calls.
+ *
+ * An async function is a C closure (async_call) over its body. Called, it
+ * makes a coroutine object: the body and the arguments, nothing runs. What
+ * the translator writes for `await f(x)` is `__call[f](x)`: the table maps
+ * an async function to its body, so that the await is a call from Lua to
+ * Lua; for any other callee it has a function that calls and then awaits.
+ *
+ * The few functions that must be Lua, so that awaiting nests without nesting
+ * C calls, are in the prelude below. It may touch tasks only by futures.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "vm.h"
+
+static const char prelude[] =
+  "local begin, meta, callee = ...\n"
+  "local function call(f, ...) return f(...) end\n"
+  "local function await(v) return call(begin(v)) end\n"
+  "local function through(m, v) return await((m(v))) end\n"
+  "local function method(calls)\n"
+  "  return function(o, name, ...)\n"
+  "    return calls[callee(o, o[name], name)](o, ...)\n"
+  "  end\n"
+  "end\n"
+  "local function wrap(f) return function(...) return await((f(...))) end "
+  "end\n"
+  "local function guard(own, h)\n"
+  "  return function(e)\n"
+  "    if own(e) then return e end\n"
+  "    return h(e)\n"
+  "  end\n"
+  "end\n"
+  "meta(through)\n"
+  "return await, method, wrap, guard\n";
+
+#define PRELUDE "=(neap)"
+
+int np_internal(const char *source) { return strcmp(source, PRELUDE) == 0; }
+
+/* == Sites: where in the script something happened ===================== */
+
+/* The number of the source name on top, which is popped. */
+static uint32_t source_number(lua_State *L, neap_Vm *vm) {
+  uint32_t number;
+  np_push(L, vm, NP_R_SOURCES);
+  lua_pushvalue(L, -2);
+  if (lua_rawget(L, -2) == LUA_TNUMBER) {
+    number = (uint32_t)lua_tointeger(L, -1);
+    lua_pop(L, 3);
+    return number;
+  }
+  lua_pop(L, 1);
+  number = ++vm->nsources;
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, number);
+  lua_pushvalue(L, -2);
+  lua_pushinteger(L, number);
+  lua_rawset(L, -3);
+  lua_pop(L, 2);
+  return number;
+}
+
+void np_site(lua_State *L, int level, int *line, uint32_t *source) {
+  neap_Vm *vm = np_vm(L);
+  lua_Debug ar;
+  *line = 0;
+  *source = 0;
+  for (; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (!np_is_script(&ar)) continue;
+    if (strcmp(ar.short_src, vm->last_source) != 0) {
+      lua_pushstring(L, ar.short_src);
+      vm->last_number = source_number(L, vm);
+      strcpy(vm->last_source, ar.short_src);
+    }
+    *source = vm->last_number;
+    *line = ar.currentline;
+    return;
+  }
+}
+
+void np_site_push(lua_State *L, int line, uint32_t source) {
+  if (source == 0) {
+    lua_pushliteral(L, "?");
+    return;
+  }
+  np_push(L, np_vm(L), NP_R_SOURCES);
+  lua_rawgeti(L, -1, source);
+  lua_pushfstring(L, "%s:%d", lua_tostring(L, -1), line);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+/* == Coroutine objects ================================================ */
+
+/* f(...) of an async function: upvalue 1 is the body. */
+static int async_call(lua_State *L) {
+  int n = lua_gettop(L), i;
+  neap_Vm *vm = np_vm(L);
+  lua_Debug ar;
+  np_Co *co;
+  luaL_argcheck(L, n < 250, 250, "too many arguments for an async function");
+  co = lua_newuserdatauv(L, sizeof *co, n + 2);
+  co->state = NP_CO_NEW;
+  co->nargs = n;
+  co->line = 0;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_setiuservalue(L, n + 1, 1);
+  for (i = 1; i <= n; i++) {
+    lua_pushvalue(L, i);
+    lua_setiuservalue(L, n + 1, i + 2);
+  }
+  if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "fl", &ar)) {
+    co->line = ar.currentline;
+    lua_setiuservalue(L, n + 1, 2);
+  }
+  np_push(L, vm, NP_R_CO);
+  lua_setmetatable(L, n + 1);
+  return 1;
+}
+
+np_Co *np_co_test(lua_State *L, int index) {
+  np_Co *co = lua_touserdata(L, index);
+  neap_Vm *vm;
+  int is;
+  if (co == NULL || !lua_getmetatable(L, index)) return NULL;
+  vm = np_vm(L);
+  np_push(L, vm, NP_R_CO);
+  is = lua_rawequal(L, -1, -2);
+  if (!is) {
+    np_push(L, vm, NP_R_CO_USED);
+    is = lua_rawequal(L, -1, -3);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+  return is ? co : NULL;
+}
+
+/* Pushes "app.lua:12", the line that made the coroutine object. */
+static void co_site(lua_State *L, int index) {
+  np_Co *co = lua_touserdata(L, index);
+  lua_Debug ar;
+  if (lua_getiuservalue(L, index, 2) != LUA_TFUNCTION) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "?");
+    return;
+  }
+  lua_getinfo(L, ">S", &ar);
+  if (co->line > 0)
+    lua_pushfstring(L, "%s:%d", ar.short_src, co->line);
+  else
+    lua_pushstring(L, ar.short_src);
+}
+
+/* Pushes the name of the function whose body is at `index`. */
+static void body_name(lua_State *L, int index) {
+  lua_pushvalue(L, index);
+  np_push(L, np_vm(L), NP_R_NAMES);
+  lua_insert(L, -2);
+  if (lua_rawget(L, -2) != LUA_TSTRING) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "?");
+  }
+  lua_remove(L, -2);
+}
+
+void np_co_describe(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_getiuservalue(L, index, 1);
+  body_name(L, lua_gettop(L));
+  co_site(L, index);
+  lua_pushfstring(L, "%s (%s)", lua_tostring(L, -2), lua_tostring(L, -1));
+  lua_replace(L, -4);
+  lua_pop(L, 2);
+}
+
+int np_co_take(lua_State *L, int index) {
+  np_Co *co = lua_touserdata(L, index);
+  int i, n = co->nargs;
+  if (co->state != NP_CO_NEW) {
+    np_co_describe(L, index);
+    return np_error(L, "cannot await coroutine object %s again: it was "
+                    "awaited or given to a task already",
+                    lua_tostring(L, -1));
+  }
+  luaL_checkstack(L, n + 4, "too many arguments");
+  co->state = NP_CO_USED;
+  index = lua_absindex(L, index);
+  lua_getiuservalue(L, index, 1);
+  for (i = 1; i <= n; i++) {
+    lua_getiuservalue(L, index, i + 2);
+    lua_pushnil(L);
+    lua_setiuservalue(L, index, i + 2);
+  }
+  /* Without a finalizer its collection costs nothing. */
+  np_push(L, np_vm(L), NP_R_CO_USED);
+  lua_setmetatable(L, index);
+  return n;
+}
+
+static int co_tostring(lua_State *L) {
+  np_co_describe(L, 1);
+  lua_pushfstring(L, "coroutine object %s", lua_tostring(L, -1));
+  return 1;
+}
+
+static int co_gc(lua_State *L) {
+  np_Co *co = lua_touserdata(L, 1);
+  if (co->state != NP_CO_NEW) return 0;
+  np_co_describe(L, 1);
+  lua_pushfstring(L, "coroutine object %s was never awaited",
+                  lua_tostring(L, -1));
+  neap_report(np_vm(L), NEAP_REPORT_WARNING, lua_tostring(L, -1), NULL);
+  return 0;
+}
+
+/* Upvalue 1 says what was attempted: "index", "call" ... */
+static int co_misuse(lua_State *L) {
+  int index = np_co_test(L, 1) != NULL ? 1 : 2;
+  np_co_describe(L, index);
+  return np_error(L, "attempt to %s coroutine object %s: did you forget "
+                  "await?", lua_tostring(L, lua_upvalueindex(1)),
+                  lua_tostring(L, -1));
+}
+
+static void co_metatable(lua_State *L, int what, int gc) {
+  static const char *const events[][2] = {
+    {"__index", "index"}, {"__newindex", "index"}, {"__call", "call"},
+    {"__eq", "compare"}, {"__lt", "compare"}, {"__le", "compare"},
+    {"__concat", "concatenate"}, {"__len", "get length of"},
+    {"__add", "perform arithmetic on"}, {"__sub", "perform arithmetic on"},
+    {"__mul", "perform arithmetic on"}, {"__div", "perform arithmetic on"},
+    {"__mod", "perform arithmetic on"}, {"__pow", "perform arithmetic on"},
+    {"__unm", "perform arithmetic on"}, {"__idiv", "perform arithmetic on"},
+    {"__band", "perform bitwise operation on"},
+    {"__bor", "perform bitwise operation on"},
+    {"__bxor", "perform bitwise operation on"},
+    {"__shl", "perform bitwise operation on"},
+    {"__shr", "perform bitwise operation on"},
+    {"__bnot", "perform bitwise operation on"}};
+  size_t i;
+  lua_newtable(L);
+  for (i = 0; i < sizeof events / sizeof *events; i++) {
+    lua_pushstring(L, events[i][1]);
+    lua_pushcclosure(L, co_misuse, 1);
+    lua_setfield(L, -2, events[i][0]);
+  }
+  lua_pushliteral(L, "coroutine object");
+  lua_setfield(L, -2, "__name");
+  lua_pushcfunction(L, co_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  if (gc) {
+    lua_pushcfunction(L, co_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  np_keep(L, np_vm(L), what);
+}
+
+/* == Async functions ================================================== */
+
+void neap_async(lua_State *L, const char *name) {
+  if (name != NULL) {
+    np_push(L, np_vm(L), NP_R_NAMES);
+    lua_pushvalue(L, -2);
+    lua_pushstring(L, name);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+  }
+  lua_pushboolean(L, 0);
+  lua_pushcclosure(L, async_call, 2);
+}
+
+void neap_setasync(lua_State *L, const neap_Async *list) {
+  for (; list->name != NULL; list++) {
+    /* A closure of its own, so that it can have a name. */
+    lua_pushboolean(L, 0);
+    lua_pushcclosure(L, list->body, 1);
+    neap_async(L, list->name);
+    lua_setfield(L, -2, list->name);
+  }
+}
+
+/* __async(name, f), what `async function` becomes */
+static int async_make(lua_State *L) {
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  neap_async(L, lua_tostring(L, 1));
+  return 1;
+}
+
+/* async(f): the call form */
+static int async_global(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  if (lua_tocfunction(L, 1) == async_call) return 1;
+  neap_async(L, NULL);
+  return 1;
+}
+
+/* == Awaiting ========================================================= */
+
+/* __index of the table of callees: what to call for `await key(...)` */
+static int calls_index(lua_State *L) {
+  if (lua_tocfunction(L, 2) == async_call) {
+    lua_getupvalue(L, 2, 1);
+    lua_getupvalue(L, 2, 2);
+    if (lua_toboolean(L, -1)) {
+      lua_pushvalue(L, 2);
+      lua_pushvalue(L, 3);
+      lua_rawset(L, 1);
+    } else { /* one that is awaited once is not worth remembering */
+      lua_pushboolean(L, 1);
+      lua_setupvalue(L, 2, 2);
+    }
+    lua_settop(L, 3);
+    return 1;
+  }
+  if (!lua_isfunction(L, 2) &&
+      luaL_getmetafield(L, 2, "__call") == LUA_TNIL)
+    return np_error(L, "attempt to call a %s value", luaL_typename(L, 2));
+  lua_settop(L, 2);
+  if (np_co_test(L, 2) != NULL) { /* its __call says what is wrong */
+    lua_pushvalue(L, 2);
+    lua_call(L, 0, 0);
+  }
+  np_push(L, np_vm(L), NP_R_WRAP);
+  lua_pushvalue(L, 2);
+  lua_call(L, 1, 1);
+  if (lua_isfunction(L, 2)) {
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3);
+    lua_rawset(L, 1);
+  }
+  return 1;
+}
+
+/* How Lua would call the variable `name` of the function at `level`. */
+static const char *variable_kind(lua_State *L, const char *name) {
+  lua_Debug ar;
+  const char *found;
+  int i;
+  if (!lua_getstack(L, 1, &ar)) return "global";
+  for (i = 1; (found = lua_getlocal(L, &ar, i)) != NULL; i++) {
+    lua_pop(L, 1);
+    if (strcmp(found, name) == 0) return "local";
+  }
+  lua_getinfo(L, "f", &ar);
+  for (i = 1; (found = lua_getupvalue(L, -1, i)) != NULL; i++) {
+    lua_pop(L, 1);
+    if (strcmp(found, name) == 0) return "upvalue";
+  }
+  return "global";
+}
+
+/* __nil "f", ".f" or ":f": the callee of that name is nil or false */
+static int nil_callee(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  const char *kind = name[0] == ':' ? "method" : name[0] == '.' ? "field" :
+                     variable_kind(L, name);
+  if (name[0] == ':' || name[0] == '.') name++;
+  return np_error(L, "attempt to call a nil value (%s '%s')", kind, name);
+}
+
+/* callee(o, o[name], name) -> o[name], which must not be nil */
+static int method_callee(lua_State *L) {
+  if (!lua_toboolean(L, 2))
+    return np_error(L, "attempt to call a %s value (method '%s')",
+                    luaL_typename(L, 2), lua_tostring(L, 3));
+  lua_settop(L, 2);
+  return 1;
+}
+
+/* begin(v) -> f, ...: what to call for `await v`; upvalue 1 is `through` */
+static int await_begin(lua_State *L) {
+  np_Future *f;
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  if (lua_isuserdata(L, 1)) {
+    if (np_co_test(L, 1) != NULL) return np_co_take(L, 1) + 1;
+    f = np_future_test(L, 1);
+    if (f != NULL) {
+      lua_pushcfunction(L, np_future_await);
+      lua_insert(L, 1);
+      return 2;
+    }
+  }
+  if (luaL_getmetafield(L, 1, "__await") == LUA_TNIL)
+    return np_error(L, "attempt to await a %s value", luaL_typename(L, 1));
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_insert(L, 2);
+  return 3;
+}
+
+/* meta(through) gives `begin`, upvalue 1 here, its upvalue */
+static int set_through(lua_State *L) {
+  lua_settop(L, 1);
+  lua_setupvalue(L, lua_upvalueindex(1), 1);
+  return 0;
+}
+
+static int pass(lua_State *L) { return lua_gettop(L); }
+
+static int await_value_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  return ((neap_Done)ctx)(L, 0);
+}
+
+int neap_await_value(lua_State *L, int index, neap_Done done) {
+  index = lua_absindex(L, index);
+  np_push(L, np_vm(L), NP_R_AWAIT);
+  lua_pushvalue(L, index);
+  lua_callk(L, 1, LUA_MULTRET, (lua_KContext)done, await_value_done);
+  return done(L, 0);
+}
+
+/* _discard(v): a coroutine object that will not be awaited, on purpose */
+static int discard(lua_State *L) {
+  np_Co *co = np_co_test(L, 1);
+  if (co != NULL && co->state == NP_CO_NEW) (void)np_co_take(L, 1);
+  return 0;
+}
+
+/* asyncio.iscoroutine(v) */
+static int is_coroutine(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, np_co_test(L, 1) != NULL);
+  return 1;
+}
+
+static void weak_table(lua_State *L, const char *mode) {
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushstring(L, mode);
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+}
+
+static void open_calls(lua_State *L) {
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_pushcfunction(L, calls_index);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+  np_keep(L, np_vm(L), NP_R_CALLS);
+}
+
+static void open_prelude(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  if (luaL_loadbufferx(L, prelude, sizeof prelude - 1, PRELUDE, "t") !=
+      LUA_OK)
+    lua_error(L);
+  lua_pushnil(L);
+  lua_pushcclosure(L, await_begin, 1);
+  lua_pushvalue(L, -1);
+  lua_pushcclosure(L, set_through, 1);
+  lua_pushcfunction(L, method_callee);
+  lua_call(L, 3, 4);
+  np_keep(L, vm, NP_R_GUARD);
+  np_keep(L, vm, NP_R_WRAP);
+  np_push(L, vm, NP_R_CALLS);
+  lua_call(L, 1, 1);
+  np_keep(L, vm, NP_R_METHOD);
+  np_keep(L, vm, NP_R_AWAIT);
+}
+
+void np_async_open(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  co_metatable(L, NP_R_CO, 1);
+  co_metatable(L, NP_R_CO_USED, 0);
+  lua_newtable(L);
+  np_keep(L, vm, NP_R_SOURCES);
+  weak_table(L, "k");
+  np_keep(L, vm, NP_R_NAMES);
+  open_calls(L);
+  open_prelude(L);
+  lua_pushcfunction(L, async_make);
+  np_keep(L, vm, NP_R_ASYNC);
+  lua_pushcfunction(L, nil_callee);
+  np_keep(L, vm, NP_R_NIL);
+  lua_pushcfunction(L, pass);
+  np_keep(L, vm, NP_R_RETURN);
+  np_push(L, vm, NP_R_AWAIT);
+  lua_setglobal(L, "await");
+  lua_pushcfunction(L, async_global);
+  lua_setglobal(L, "async");
+  np_push(L, vm, NP_R_ASYNCIO);
+  lua_pushcfunction(L, is_coroutine);
+  lua_setfield(L, -2, "iscoroutine");
+  lua_pushcfunction(L, discard);
+  lua_setfield(L, -2, "_discard");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,182 @@
+/*
+ * base.c - what neap changes in Lua's basic functions: pcall, xpcall and
+ * os.exit; and asyncio.catch and defer.
+ *
+ * pcall and xpcall are Lua's, but for one rule: they let the running task's
+ * own cancellation pass. The price of that is one test when an error was
+ * caught.
+ */
+#include <stdlib.h>
+
+#include "vm.h"
+
+/* == Protected calls ================================================== */
+
+/* `extra` is how many values stay below the results. */
+static int pcall_end(lua_State *L, int status, lua_KContext extra) {
+  if (status != LUA_OK && status != LUA_YIELD) {
+    if (np_is_own(L, -1)) return lua_error(L);
+    lua_pushboolean(L, 0);
+    lua_insert(L, -2);
+    return 2;
+  }
+  return lua_gettop(L) - (int)extra;
+}
+
+static int base_pcall(lua_State *L) {
+  int status;
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, 1);
+  lua_insert(L, 1);
+  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, pcall_end);
+  return pcall_end(L, status, 0);
+}
+
+static int is_own(lua_State *L) {
+  lua_pushboolean(L, np_is_own(L, 1));
+  return 1;
+}
+
+/*
+ * The handler at 2 must not see a cancellation that passes: what it returned
+ * would take its place. A Lua function in front of it, with a tail call, so
+ * that levels counted by the handler stay what they were.
+ */
+static void guard_handler(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  if (vm->current == NULL || lua_tocfunction(L, 2) == vm->traceback) return;
+  np_push(L, vm, NP_R_GUARD);
+  lua_pushcfunction(L, is_own);
+  lua_pushvalue(L, 2);
+  lua_call(L, 2, 1);
+  lua_replace(L, 2);
+}
+
+static int base_xpcall(lua_State *L) {
+  int status, n = lua_gettop(L);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  guard_handler(L);
+  lua_pushboolean(L, 1);
+  lua_pushvalue(L, 1);
+  lua_rotate(L, 3, 2);
+  status = lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, pcall_end);
+  return pcall_end(L, status, 2);
+}
+
+static int catch_end(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  if (status != LUA_OK && status != LUA_YIELD) {
+    lua_pushboolean(L, 0);
+    lua_insert(L, -2);
+    return 2;
+  }
+  return lua_gettop(L);
+}
+
+/* asyncio.catch(f, ...): pcall that sees the own cancellation too */
+static int base_catch(lua_State *L) {
+  int status;
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, 1);
+  lua_insert(L, 1);
+  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, catch_end);
+  return catch_end(L, status, 0);
+}
+
+/* == defer ============================================================ */
+
+static int defer_done(lua_State *L, int status) {
+  (void)L;
+  (void)status;
+  return 0;
+}
+
+static int defer_called(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  if (lua_gettop(L) >= 3 && np_co_test(L, 3) != NULL)
+    return neap_await_value(L, 3, defer_done);
+  return 0;
+}
+
+/* __close of what defer returned: calls f(error) and awaits an async one */
+static int defer_close(lua_State *L) {
+  lua_settop(L, 2);
+  lua_getiuservalue(L, 1, 1);
+  lua_pushvalue(L, 2);
+  lua_callk(L, 1, LUA_MULTRET, 0, defer_called);
+  return defer_called(L, LUA_OK, 0);
+}
+
+/* asyncio.defer(f) -> a value for <close> that calls f at the scope's end */
+static int base_defer(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_newuserdatauv(L, 0, 1);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  if (luaL_newmetatable(L, "asyncio.defer")) {
+    lua_pushcfunction(L, defer_close);
+    lua_setfield(L, -2, "__close");
+  }
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
+/* == os.exit ========================================================== */
+
+static int never(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  return luaL_error(L, "the program is ending");
+}
+
+/*
+ * os.exit([code [, close]]). To close the state, the task has to leave it
+ * first: it parks for ever, and the host, which sees neap_exiting, frees the
+ * machine and ends.
+ */
+static int base_exit(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  int code = lua_isboolean(L, 1) || lua_isnoneornil(L, 1) ?
+             (lua_isnoneornil(L, 1) || lua_toboolean(L, 1) ?
+              EXIT_SUCCESS : EXIT_FAILURE) :
+             (int)luaL_checkinteger(L, 1);
+  if (lua_toboolean(L, 2) && vm->current != NULL && vm->running == L &&
+      lua_isyieldable(L) && vm->resumes == NULL) {
+    vm->exiting = 1;
+    vm->exit_code = code;
+    vm->current->flags |= NP_T_EXITING;
+    return np_park(L, 0, never);
+  }
+  exit(code);
+}
+
+int np_load_yields(lua_CFunction f);
+
+int np_base_yields(lua_CFunction f) {
+  return f == base_pcall || f == base_xpcall || f == base_catch ||
+         f == defer_close || np_load_yields(f);
+}
+
+void np_base_open(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  lua_getglobal(L, "debug");
+  lua_getfield(L, -1, "traceback");
+  vm->traceback = lua_tocfunction(L, -1);
+  lua_pop(L, 2);
+  lua_pushcfunction(L, base_pcall);
+  lua_setglobal(L, "pcall");
+  lua_pushcfunction(L, base_xpcall);
+  lua_setglobal(L, "xpcall");
+  lua_getglobal(L, "os");
+  lua_pushcfunction(L, base_exit);
+  lua_setfield(L, -2, "exit");
+  lua_pop(L, 1);
+  np_push(L, vm, NP_R_ASYNCIO);
+  lua_pushcfunction(L, base_catch);
+  lua_setfield(L, -2, "catch");
+  lua_pushcfunction(L, base_defer);
+  lua_setfield(L, -2, "defer");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,309 @@
+/*
+ * callback.c - Lua functions that the loop calls, outside any task.
+ *
+ * call_soon, call_later and add_done_callback all make the same userdata, a
+ * Callback: the function, its arguments, a place in the ring or in a
+ * future's list, and a timer. It is anchored until it has run or was
+ * cancelled. Errors go to the exception handler of the loop, or the host.
+ */
+#include <string.h>
+
+#include "vm.h"
+
+typedef struct Callback {
+  np_Link link; /* first */
+  neap_Timer timer;
+  uint64_t when;
+  uint8_t cancelled, scheduled;
+  int nargs; /* user values: the function, then the arguments */
+} Callback;
+
+/* == Reports ========================================================== */
+
+static int handle_error(lua_State *L) {
+  /* handler, message, error, task or nil */
+  lua_createtable(L, 0, 3);
+  lua_pushvalue(L, 2);
+  lua_setfield(L, -2, "message");
+  lua_pushvalue(L, 3);
+  lua_setfield(L, -2, "exception");
+  lua_pushvalue(L, 4);
+  lua_setfield(L, -2, "task");
+  lua_pushvalue(L, 1);
+  lua_insert(L, -2);
+  lua_call(L, 1, 0);
+  return 0;
+}
+
+void np_report_error(lua_State *L, const char *message, int index,
+                     int task) {
+  neap_Vm *vm = np_vm(L);
+  int top = lua_gettop(L);
+  const char *text, *trace;
+  luaL_checkstack(L, 10, NULL);
+  index = lua_absindex(L, index);
+  if (task != 0) task = lua_absindex(L, task);
+  lua_pushcfunction(L, handle_error);
+  np_push(L, vm, NP_R_HANDLER);
+  if (lua_isfunction(L, -1)) {
+    lua_pushstring(L, message);
+    lua_pushvalue(L, index);
+    if (task != 0) lua_pushvalue(L, task);
+    else lua_pushnil(L);
+    if (lua_pcall(L, 4, 0, 0) == LUA_OK) {
+      lua_settop(L, top);
+      return;
+    }
+    index = lua_gettop(L); /* the handler itself failed: say that */
+    task = 0;
+    message = "error in the exception handler";
+  }
+  neap_error_text(L, index, task);
+  text = lua_tostring(L, -1);
+  trace = strstr(text, "\nstack traceback:");
+  lua_pushlstring(L, text, trace != NULL ? (size_t)(trace - text)
+                                         : strlen(text));
+  lua_pushfstring(L, "%s: %s", message, lua_tostring(L, -1));
+  neap_report(vm, NEAP_REPORT_ERROR, lua_tostring(L, -1),
+              trace != NULL ? trace + 1 : NULL);
+  lua_settop(L, top);
+}
+
+/* == Running ========================================================== */
+
+static void unanchor(neap_Vm *vm, Callback *c) {
+  if (!c->scheduled) return;
+  c->scheduled = 0;
+  vm->nscheduled--;
+  lua_pushnil(vm->store);
+  lua_rawsetp(vm->store, NP_S_SCHEDULED, c);
+}
+
+static int trace(lua_State *L) {
+  if (np_error_is(L, 1, "Error")) return 1;
+  np_traceback(L, L, 1);
+  lua_replace(L, lua_upvalueindex(1));
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* Runs protected; the Callback's address is at 1. */
+static int call(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  Callback *c = lua_touserdata(L, 1);
+  int i, status;
+  np_store(L, vm, NP_S_SCHEDULED);
+  lua_rawgetp(L, -1, c);
+  lua_replace(L, 1);
+  lua_settop(L, 1);
+  unanchor(vm, c);
+  lua_pushnil(L);
+  lua_pushcclosure(L, trace, 1);
+  luaL_checkstack(L, c->nargs + 5, NULL);
+  for (i = 1; i <= c->nargs + 1; i++) lua_getiuservalue(L, 1, i);
+  status = lua_pcall(L, c->nargs, 0, 2);
+  if (status == LUA_OK) return 0;
+  if (!np_error_is(L, -1, "Error") && lua_isstring(L, -1)) {
+    lua_getupvalue(L, 2, 1);
+    np_error_wrap(L, -2);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "traceback");
+  }
+  np_report_error(L, "error in a callback", -1, 0);
+  return 0;
+}
+
+static void run_callback(neap_Vm *vm, np_Node *node) {
+  Callback *c = (Callback *)node;
+  lua_State *C = vm->calls;
+  if (c->cancelled) {
+    unanchor(vm, c);
+    return;
+  }
+  vm->running = C;
+  lua_pushcfunction(C, call);
+  lua_pushlightuserdata(C, c);
+  if (lua_pcall(C, 1, 0, 0) != LUA_OK) {
+    const char *message = lua_tostring(C, -1);
+    neap_report(vm, NEAP_REPORT_ERROR,
+                message != NULL ? message : "error in a callback", NULL);
+    lua_pop(C, 1);
+  }
+  vm->running = NULL;
+}
+
+static void on_due(neap_Vm *vm, neap_Timer *timer) {
+  Callback *c = (Callback *)((char *)timer - offsetof(Callback, timer));
+  np_ready(vm, &c->link.node);
+}
+
+/* == Making =========================================================== */
+
+/* Makes a Callback of the function at `first` and the arguments above it. */
+static Callback *callback_new(lua_State *L, int first) {
+  neap_Vm *vm = np_vm(L);
+  int i, n = lua_gettop(L) - first;
+  Callback *c;
+  luaL_checktype(L, first, LUA_TFUNCTION);
+  luaL_argcheck(L, n < 250, first + 250, "too many arguments");
+  c = lua_newuserdatauv(L, sizeof *c, n + 1);
+  memset(c, 0, sizeof *c);
+  c->link.node.run = run_callback;
+  c->timer.fire = on_due;
+  c->nargs = n;
+  for (i = 0; i <= n; i++) {
+    lua_pushvalue(L, first + i);
+    lua_setiuservalue(L, -2, i + 1);
+  }
+  np_push(L, vm, NP_R_CALLBACK);
+  lua_setmetatable(L, -2);
+  np_store(L, vm, NP_S_SCHEDULED);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, c);
+  lua_pop(L, 1);
+  vm->nscheduled++;
+  c->scheduled = 1;
+  if (np_reserve(vm) < 0) {
+    unanchor(vm, c);
+    luaL_error(L, "not enough memory");
+  }
+  return c;
+}
+
+/* call_soon(f, ...) -> handle */
+static int call_soon(lua_State *L) {
+  Callback *c = callback_new(L, 1);
+  np_ready(np_vm(L), &c->link.node);
+  return 1;
+}
+
+static int start_timer(lua_State *L, Callback *c, lua_Number when) {
+  neap_Vm *vm = np_vm(L);
+  uint64_t now = uv_hrtime();
+  lua_Number ns = when * 1e9;
+  c->when = ns < 1e18 + (lua_Number)now ? ns > 0 ? (uint64_t)ns : 0
+                                        : now + (uint64_t)1e18;
+  if (c->when <= now) vm->soon = 1;
+  if (neap_timer_start(vm, &c->timer, c->when) < 0) {
+    unanchor(vm, c);
+    return luaL_error(L, "not enough memory");
+  }
+  return 1;
+}
+
+/* call_at(time, f, ...) -> handle */
+static int call_at(lua_State *L) {
+  lua_Number when = luaL_checknumber(L, 1);
+  Callback *c = callback_new(L, 2);
+  return start_timer(L, c, when);
+}
+
+/* call_later(seconds, f, ...) -> handle */
+static int call_later(lua_State *L) {
+  lua_Number s = luaL_checknumber(L, 1);
+  Callback *c = callback_new(L, 2);
+  return start_timer(L, c, (lua_Number)uv_hrtime() / 1e9 + s);
+}
+
+static Callback *check(lua_State *L) {
+  return luaL_checkudata(L, 1, "asyncio.Handle");
+}
+
+static int handle_cancel(lua_State *L) {
+  Callback *c = check(L);
+  neap_Vm *vm = np_vm(L);
+  if (c->cancelled || !c->scheduled) return 0;
+  c->cancelled = 1;
+  if (np_heap_test((np_HeapNode *)&c->timer)) {
+    neap_timer_stop(vm, &c->timer);
+    unanchor(vm, c);
+  }
+  return 0;
+}
+
+static int handle_cancelled(lua_State *L) {
+  lua_pushboolean(L, check(L)->cancelled);
+  return 1;
+}
+
+static int handle_when(lua_State *L) {
+  Callback *c = check(L);
+  if (c->when == 0) return 0;
+  lua_pushnumber(L, (lua_Number)c->when / 1e9);
+  return 1;
+}
+
+/* future:add_done_callback(f): f(future) is called in a later turn */
+int np_add_done_callback(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  Callback *c;
+  lua_settop(L, 2);
+  lua_pushvalue(L, 1);
+  c = callback_new(L, 2);
+  if (f->state != NP_PENDING) np_ready(f->vm, &c->link.node);
+  else np_link(f, &c->link);
+  return 0;
+}
+
+/* future:remove_done_callback(f) -> how many were removed */
+int np_remove_done_callback(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  np_Link *link, *next;
+  lua_Integer n = 0;
+  lua_settop(L, 2);
+  np_store(L, f->vm, NP_S_SCHEDULED);
+  for (link = f->list.next; link != &f->list; link = next) {
+    next = link->next;
+    if (link->node.run != run_callback) continue;
+    lua_rawgetp(L, 3, link);
+    lua_getiuservalue(L, 4, 1);
+    if (lua_rawequal(L, 2, 5)) {
+      np_unlink(link);
+      unanchor(f->vm, (Callback *)link);
+      n++;
+    }
+    lua_settop(L, 3);
+  }
+  lua_pushinteger(L, n);
+  return 1;
+}
+
+/* _set_exception_handler(f or nil) */
+static int set_handler(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  lua_settop(L, 1);
+  if (lua_isnil(L, 1)) {
+    lua_pushboolean(L, 0);
+    lua_replace(L, 1);
+  }
+  lua_rawseti(L, LUA_REGISTRYINDEX, vm->ref[NP_R_HANDLER]);
+  return 0;
+}
+
+/* _report(message, error, task): as the loop does for lost errors */
+static int report(lua_State *L) {
+  lua_settop(L, 3);
+  np_report_error(L, luaL_checkstring(L, 1), 2, lua_isnil(L, 3) ? 0 : 3);
+  return 0;
+}
+
+void np_callback_open(lua_State *L) {
+  static const luaL_Reg functions[] = {
+    {"_call_soon", call_soon}, {"_call_at", call_at},
+    {"_call_later", call_later}, {"_set_exception_handler", set_handler},
+    {"_report", report}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+    {"cancel", handle_cancel}, {"cancelled", handle_cancelled},
+    {"when", handle_when}, {NULL, NULL}};
+  neap_Vm *vm = np_vm(L);
+  luaL_newmetatable(L, "asyncio.Handle");
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
+  np_keep(L, vm, NP_R_CALLBACK);
+  lua_pushboolean(L, 0);
+  np_keep(L, vm, NP_R_HANDLER);
+  np_push(L, vm, NP_R_ASYNCIO);
+  luaL_setfuncs(L, functions, 0);
+  lua_pop(L, 1);
+}

@@ -1,0 +1,523 @@
+/*
+ * error.c - Error objects and tracebacks.
+ *
+ * An Error is a table whose metatable is its class; a class is a table that
+ * is its own __index and inherits from its parent. Everything that raises
+ * for the machine or a module comes through here, so that a position is
+ * always the script's: frames of the machine and of the standard library's
+ * Lua halves are passed over.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vm.h"
+
+#define MAX_FRAMES 30 /* of a traceback; deeper ones lose their middle */
+
+/* == Positions ======================================================== */
+
+int np_is_script(const lua_Debug *ar) {
+  return ar->currentline > 0 && !np_internal(ar->source) &&
+         strncmp(ar->source, "=stdlib/", 8) != 0;
+}
+
+/* Pushes "app.lua:12" for the first line of script from `level` up; if there
+ * is none, of the first function that has lines; or nil. */
+static void position(lua_State *L, lua_State *L1, int level) {
+  lua_Debug ar, any;
+  int have = 0;
+  for (; lua_getstack(L1, level, &ar); level++) {
+    lua_getinfo(L1, "Sl", &ar);
+    if (np_is_script(&ar)) {
+      lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+      return;
+    }
+    if (!have && ar.currentline > 0 && !np_internal(ar.source)) {
+      any = ar;
+      have = 1;
+    }
+  }
+  if (have)
+    lua_pushfstring(L, "%s:%d", any.short_src, any.currentline);
+  else
+    lua_pushnil(L);
+}
+
+void np_where(lua_State *L, int level) {
+  position(L, L, level);
+  if (lua_isnil(L, -1))
+    lua_pushliteral(L, "");
+  else
+    lua_pushfstring(L, "%s: ", lua_tostring(L, -1));
+  lua_replace(L, -2);
+}
+
+int np_error(lua_State *L, const char *format, ...) {
+  va_list args;
+  np_where(L, 1);
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+/* == Tracebacks ======================================================= */
+
+/* Pushes the name under which package.loaded has the function on top, and
+ * returns 1; or 0 and pushes nothing. */
+static int library_name(lua_State *L) {
+  int f = lua_gettop(L), found = 0;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushnil(L);
+  while (!found && lua_next(L, f + 1) != 0) {
+    if (lua_type(L, f + 2) == LUA_TSTRING && lua_istable(L, f + 3)) {
+      lua_pushnil(L);
+      while (lua_next(L, f + 3) != 0) {
+        if (lua_type(L, -2) == LUA_TSTRING && lua_rawequal(L, -1, f)) {
+          const char *module = lua_tostring(L, f + 2);
+          if (strcmp(module, LUA_GNAME) == 0)
+            lua_pushvalue(L, -2);
+          else
+            lua_pushfstring(L, "%s.%s", module, lua_tostring(L, -2));
+          found = 1;
+          break;
+        }
+        lua_pop(L, 1);
+      }
+    }
+    if (!found) lua_settop(L, f + 2);
+  }
+  if (found) {
+    lua_replace(L, f + 1);
+    lua_settop(L, f + 1);
+  } else {
+    lua_settop(L, f);
+  }
+  return found;
+}
+
+/* Adds "in ..." for the frame, whose function is on top (and is popped). */
+static void frame_name(lua_State *L, const lua_Debug *ar) {
+  np_push(L, np_vm(L), NP_R_NAMES);
+  lua_pushvalue(L, -2);
+  lua_rawget(L, -2);
+  if (lua_type(L, -1) == LUA_TSTRING)
+    lua_pushfstring(L, "async function '%s'", lua_tostring(L, -1));
+  else if (*ar->what == 'm' || lua_isboolean(L, -1))
+    lua_pushliteral(L, "main chunk");
+  else if (lua_settop(L, -3), *ar->what == 'C' && library_name(L))
+    lua_pushfstring(L, "function '%s'", lua_tostring(L, -1));
+  else if (strcmp(ar->namewhat, "global") == 0)
+    lua_pushfstring(L, "function '%s'", ar->name);
+  else if (*ar->namewhat != '\0' && strcmp(ar->name, "?") != 0)
+    lua_pushfstring(L, "%s '%s'", ar->namewhat, ar->name);
+  else if (*ar->what != 'C')
+    lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
+  else
+    lua_pushliteral(L, "?");
+}
+
+void np_function_name(lua_State *L, const lua_Debug *ar) {
+  if (library_name(L)) return;
+  lua_pushstring(L, ar->name != NULL ? ar->name : "?");
+}
+
+/* 1 if the frame is the machine's own. The function is on top. */
+static int frame_hidden(lua_State *L, const lua_Debug *ar) {
+  lua_CFunction f = lua_tocfunction(L, -1);
+  return np_internal(ar->source) || f == np_task_main ||
+         f == np_future_await;
+}
+
+static int count_levels(lua_State *L1) {
+  lua_Debug ar;
+  int low = 0, high = 1;
+  while (lua_getstack(L1, high, &ar)) {
+    low = high;
+    high *= 2;
+  }
+  while (low < high) {
+    int middle = (low + high) / 2;
+    if (lua_getstack(L1, middle, &ar))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+void np_traceback(lua_State *L, lua_State *L1, int level) {
+  lua_Debug ar;
+  luaL_Buffer b;
+  int top, levels = count_levels(L1), skip = levels;
+  if (levels - level > MAX_FRAMES) skip = level + MAX_FRAMES / 2;
+  luaL_checkstack(L, 20, NULL);
+  if (!lua_checkstack(L1, 10)) {
+    lua_pushliteral(L, "stack traceback: (no room)");
+    return;
+  }
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "stack traceback:");
+  for (; lua_getstack(L1, level, &ar); level++) {
+    if (level == skip) {
+      level = levels - MAX_FRAMES / 2;
+      lua_pushfstring(L, "\n\t...\t(skipping %d levels)", level - skip);
+      luaL_addvalue(&b);
+      lua_getstack(L1, level, &ar);
+      skip = -1;
+    }
+    lua_getinfo(L1, "Slntf", &ar);
+    if (L1 != L) lua_xmove(L1, L, 1);
+    if (frame_hidden(L, &ar)) {
+      lua_pop(L, 1);
+      continue;
+    }
+    top = lua_gettop(L);
+    frame_name(L, &ar);
+    if (ar.currentline > 0)
+      lua_pushfstring(L, "\n\t%s:%d: in %s", ar.short_src, ar.currentline,
+                      lua_tostring(L, -1));
+    else
+      lua_pushfstring(L, "\n\t%s: in %s", ar.short_src,
+                      lua_tostring(L, -1));
+    lua_replace(L, top);
+    lua_settop(L, top);
+    luaL_addvalue(&b);
+    if (ar.istailcall) luaL_addstring(&b, "\n\t(...tail calls...)");
+  }
+  luaL_pushresult(&b);
+}
+
+/* == Classes ========================================================== */
+
+static int error_new(lua_State *L);
+
+/* Fills the class table on top; its parent is at `parent` (0 if none). */
+static void class_fill(lua_State *L, const char *name, int parent) {
+  int cls = lua_gettop(L);
+  lua_pushstring(L, name);
+  lua_setfield(L, cls, "name");
+  lua_pushvalue(L, cls);
+  lua_setfield(L, cls, "__index");
+  lua_pushvalue(L, cls);
+  lua_pushcclosure(L, error_new, 1);
+  lua_setfield(L, cls, "new");
+  lua_newtable(L);
+  lua_pushvalue(L, cls);
+  lua_pushcclosure(L, error_new, 1);
+  lua_setfield(L, -2, "__call");
+  if (parent != 0) {
+    lua_pushvalue(L, parent);
+    lua_setfield(L, -2, "__index");
+    lua_getfield(L, parent, "__tostring");
+    lua_setfield(L, cls, "__tostring");
+  }
+  lua_setmetatable(L, cls);
+  np_push(L, np_vm(L), NP_R_ERRORS);
+  lua_pushvalue(L, cls);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* 1 if the value at `index` is an error class. */
+static int is_class(lua_State *L, int index) {
+  int is;
+  if (!lua_istable(L, index)) return 0;
+  index = lua_absindex(L, index);
+  np_push(L, np_vm(L), NP_R_ERRORS);
+  lua_pushvalue(L, index);
+  is = lua_rawget(L, -2) == LUA_TBOOLEAN;
+  lua_pop(L, 2);
+  return is;
+}
+
+static int is_error(lua_State *L, int index) {
+  int is = 0;
+  if (lua_istable(L, index) && lua_getmetatable(L, index)) {
+    is = is_class(L, -1);
+    lua_pop(L, 1);
+  }
+  return is;
+}
+
+/* 1 if the error at `index` is of the class on top or one derived of it;
+ * pops the class. */
+static int error_is_a(lua_State *L, int index) {
+  int cls = lua_gettop(L), is = 0;
+  index = lua_absindex(L, index);
+  if (is_error(L, index) && lua_getmetatable(L, index)) {
+    while (lua_istable(L, -1) && !(is = lua_rawequal(L, -1, cls))) {
+      if (!lua_getmetatable(L, -1)) break;
+      lua_pushliteral(L, "__index");
+      lua_rawget(L, -2);
+    }
+  }
+  lua_settop(L, cls - 1);
+  return is;
+}
+
+static void push_class(lua_State *L, const char *name) {
+  np_push(L, np_vm(L), NP_R_ERRORS);
+  lua_getfield(L, -1, name);
+  lua_replace(L, -2);
+}
+
+int np_error_is(lua_State *L, int index, const char *cls) {
+  index = lua_absindex(L, index);
+  push_class(L, cls);
+  return error_is_a(L, index);
+}
+
+/* Makes an error of the class at `cls` with the message on top, replaces
+ * that; position and frames are from `level`. */
+static void make(lua_State *L, int cls, int level, int trace) {
+  lua_createtable(L, 0, 4);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "message");
+  position(L, L, level);
+  lua_setfield(L, -2, "where");
+  if (trace) {
+    np_traceback(L, L, level);
+    lua_setfield(L, -2, "traceback");
+  }
+  lua_pushvalue(L, cls);
+  lua_setmetatable(L, -2);
+}
+
+/* Class.new(message [, {code=, cause=}]); upvalue 1 is the class */
+static int error_new(lua_State *L) {
+  if (lua_rawequal(L, 1, lua_upvalueindex(1))) lua_remove(L, 1);
+  lua_settop(L, 2);
+  if (!lua_isnil(L, 2)) {
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, 2) != 0) {
+      const char *option = lua_type(L, 3) == LUA_TSTRING ?
+                           lua_tostring(L, 3) : "?";
+      if (strcmp(option, "code") != 0 && strcmp(option, "cause") != 0)
+        return luaL_error(L, "unknown option '%s' for Error.new", option);
+      lua_pop(L, 1);
+    }
+  }
+  if (lua_isnil(L, 1)) {
+    lua_pushliteral(L, "");
+    lua_replace(L, 1);
+  }
+  lua_pushvalue(L, 1);
+  make(L, lua_upvalueindex(1), 1, 1);
+  if (!lua_isnil(L, 2)) {
+    lua_getfield(L, 2, "code");
+    lua_setfield(L, -2, "code");
+    lua_getfield(L, 2, "cause");
+    lua_setfield(L, -2, "cause");
+  }
+  return 1;
+}
+
+/* Class:extend(name) -> a class derived from it */
+static int error_extend(lua_State *L) {
+  const char *name = luaL_checkstring(L, 2);
+  luaL_argexpected(L, is_class(L, 1), 1, "error class");
+  lua_newtable(L);
+  class_fill(L, name, 1);
+  return 1;
+}
+
+static int error_tostring(lua_State *L) {
+  lua_settop(L, 1);
+  lua_getfield(L, 1, "where");
+  lua_getfield(L, 1, "message");
+  luaL_tolstring(L, 3, NULL);
+  if (lua_isstring(L, 2))
+    lua_pushfstring(L, "%s: %s", lua_tostring(L, 2), lua_tostring(L, 4));
+  return 1;
+}
+
+/* asyncio.iserror(v [, class]) */
+static int error_iserror(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_pushboolean(L, is_error(L, 1));
+    return 1;
+  }
+  luaL_argexpected(L, is_class(L, 2), 2, "error class");
+  lua_pushboolean(L, error_is_a(L, 1));
+  return 1;
+}
+
+/* == What C raises ==================================================== */
+
+void neap_error_new(lua_State *L, const char *cls, int level,
+                    const char *code, const char *message) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 10, NULL);
+  push_class(L, cls);
+  lua_pushstring(L, message);
+  make(L, top + 1, level, strcmp(cls, "CancelledError") != 0);
+  if (code != NULL) {
+    lua_pushstring(L, code);
+    lua_setfield(L, -2, "code");
+  }
+  lua_replace(L, top + 1);
+}
+
+int neap_raise(lua_State *L, const char *cls, const char *code,
+               const char *message, ...) {
+  va_list args;
+  va_start(args, message);
+  lua_pushvfstring(L, message, args);
+  va_end(args);
+  neap_error_new(L, cls, 0, code, lua_tostring(L, -1));
+  return lua_error(L);
+}
+
+int neap_fail(lua_State *L, int status, const char *what, ...) {
+  char code[64], reason[128];
+  const char *cls = "OSError";
+  va_list args;
+  va_start(args, what);
+  lua_pushvfstring(L, what, args);
+  va_end(args);
+  if (status == UV_ENOMEM) return luaL_error(L, "not enough memory");
+  if (status == NEAP_ECLOSED) {
+    strcpy(code, "ECLOSED");
+    strcpy(reason, "it was closed");
+  } else if (status == NEAP_ECANCELED) {
+    strcpy(code, "ECANCELED");
+    strcpy(reason, "cancelled");
+  } else {
+    uv_err_name_r(status, code, sizeof code);
+    uv_strerror_r(status, reason, sizeof reason);
+    if (strncmp(code, "EAI_", 4) == 0) cls = "DNSError";
+  }
+  lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), reason);
+  neap_error_new(L, cls, 0, code, lua_tostring(L, -1));
+  return lua_error(L);
+}
+
+/* Wraps the value at `index` in an Error unless it is one; pushes it. */
+void np_error_wrap(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  if (is_error(L, index)) {
+    lua_pushvalue(L, index);
+    return;
+  }
+  push_class(L, "Error");
+  luaL_tolstring(L, index, NULL);
+  lua_createtable(L, 0, 2);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "message");
+  lua_pushvalue(L, index);
+  lua_setfield(L, -2, "value");
+  lua_insert(L, -2);
+  lua_setmetatable(L, -2);
+}
+
+/* == What people read ================================================= */
+
+/* Pushes the message of the error at `index` as the stand-alone Lua would. */
+static void message_text(lua_State *L, int index) {
+  if (lua_isstring(L, index)) {
+    luaL_tolstring(L, index, NULL);
+    return;
+  }
+  if (luaL_callmeta(L, index, "__tostring")) {
+    if (lua_type(L, -1) == LUA_TSTRING) return;
+    lua_pop(L, 1);
+  }
+  lua_pushfstring(L, "(error object is a %s value)",
+                  luaL_typename(L, index));
+}
+
+/* Adds the errors of a group, one per line, to the text on top. */
+static void group_text(lua_State *L, int index) {
+  int i, text = lua_gettop(L), n;
+  if (!np_error_is(L, index, "ExceptionGroup")) return;
+  lua_getfield(L, index, "errors");
+  n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
+  for (i = 1; i <= n; i++) {
+    lua_rawgeti(L, text + 1, i);
+    message_text(L, lua_gettop(L));
+    lua_pushfstring(L, "%s\n  %d: %s", lua_tostring(L, text), i,
+                    lua_tostring(L, -1));
+    lua_replace(L, text);
+    lua_settop(L, text + 1);
+  }
+  lua_settop(L, text);
+}
+
+void neap_error_text(lua_State *L, int index, int task) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 20, NULL);
+  index = lua_absindex(L, index);
+  message_text(L, index);
+  group_text(L, index);
+  if (task != 0 && np_future_test(L, task) != NULL) {
+    np_extra_get(L, task, "traceback");
+    np_extra_get(L, task, "spawned");
+    if (lua_isstring(L, -2)) {
+      lua_pushfstring(L, "%s\n%s%s", lua_tostring(L, top + 1),
+                      lua_tostring(L, -2),
+                      lua_isstring(L, -1) ? lua_tostring(L, -1) : "");
+      lua_replace(L, top + 1);
+    }
+  } else if (is_error(L, index)) {
+    lua_getfield(L, index, "traceback");
+    if (lua_isstring(L, -1)) {
+      lua_pushfstring(L, "%s\n%s", lua_tostring(L, top + 1),
+                      lua_tostring(L, -1));
+      lua_replace(L, top + 1);
+    }
+  }
+  lua_settop(L, top + 1);
+}
+
+void np_error_open(lua_State *L) {
+  /* Each after its parent. */
+  static const char *const classes[][2] = {
+    {"Error", NULL}, {"CancelledError", "Error"}, {"TimeoutError", "Error"},
+    {"InvalidStateError", "Error"}, {"QueueEmpty", "Error"},
+    {"QueueFull", "Error"}, {"QueueShutDown", "Error"},
+    {"BrokenBarrierError", "Error"}, {"ExceptionGroup", "Error"},
+    {"EOFError", "Error"}, {"IncompleteReadError", "EOFError"},
+    {"LimitOverrunError", "Error"}, {"OSError", "Error"},
+    {"DNSError", "OSError"}, {"TLSError", "OSError"},
+    {"HTTPError", "OSError"}};
+  neap_Vm *vm = np_vm(L);
+  size_t i;
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  np_keep(L, vm, NP_R_ERRORS);
+  np_push(L, vm, NP_R_ASYNCIO);
+  for (i = 0; i < sizeof classes / sizeof *classes; i++) {
+    int parent = 0;
+    if (classes[i][1] != NULL) {
+      push_class(L, classes[i][1]);
+      parent = lua_gettop(L);
+    }
+    lua_newtable(L);
+    if (parent == 0) {
+      lua_pushcfunction(L, error_tostring);
+      lua_setfield(L, -2, "__tostring");
+      lua_pushcfunction(L, error_extend);
+      lua_setfield(L, -2, "extend");
+    }
+    class_fill(L, classes[i][0], parent);
+    np_push(L, vm, NP_R_ERRORS);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, classes[i][0]);
+    lua_pop(L, 1);
+    if (parent != 0) lua_remove(L, parent);
+    lua_setfield(L, -2, classes[i][0]);
+  }
+  lua_pushcfunction(L, error_iserror);
+  lua_setfield(L, -2, "iserror");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,542 @@
+/*
+ * future.c - futures: a value or an error to come, and who waits for it.
+ *
+ * Future and Task are the same userdata with two metatables. Who waits is a
+ * ring of links; finishing moves them all into the ready ring, in order, so
+ * a callback never runs inside set_result. Behaviour is asyncio's.
+ */
+#include <string.h>
+
+#include "vm.h"
+
+/* == Links ============================================================ */
+
+void np_link(np_Future *f, np_Link *link) {
+  link->next = &f->list;
+  link->prev = f->list.prev;
+  link->prev->next = link;
+  f->list.prev = link;
+}
+
+void np_unlink(np_Link *link) {
+  if (link->next == NULL) return;
+  link->prev->next = link->next;
+  link->next->prev = link->prev;
+  link->next = link->prev = NULL;
+}
+
+void np_future_finish(neap_Vm *vm, np_Future *f, int state) {
+  f->state = (uint8_t)state;
+  while (f->list.next != &f->list) {
+    np_Link *link = f->list.next;
+    np_unlink(link);
+    np_ready(vm, &link->node);
+  }
+}
+
+/* == Making and finding =============================================== */
+
+np_Future *np_future_sized(lua_State *L, int what, size_t size) {
+  neap_Vm *vm = np_vm(L);
+  np_Future *f = lua_newuserdatauv(L, size, 2);
+  memset(f, 0, size);
+  f->list.next = f->list.prev = &f->list;
+  f->vm = vm;
+  if (what == NP_R_TASK) f->flags = NP_F_TASK;
+  np_push(L, vm, what);
+  lua_setmetatable(L, -2);
+  return f;
+}
+
+np_Future *np_future_new(lua_State *L, int what) {
+  return np_future_sized(L, what, sizeof(np_Future));
+}
+
+np_Future *np_future_test(lua_State *L, int index) {
+  np_Future *f = lua_touserdata(L, index);
+  neap_Vm *vm;
+  int is;
+  if (f == NULL || !lua_getmetatable(L, index)) return NULL;
+  vm = np_vm(L);
+  np_push(L, vm, NP_R_TASK);
+  is = lua_rawequal(L, -1, -2);
+  if (!is) {
+    np_push(L, vm, NP_R_FUTURE);
+    is = lua_rawequal(L, -1, -3);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+  return is ? f : NULL;
+}
+
+np_Future *np_future_check(lua_State *L, int index) {
+  np_Future *f = np_future_test(L, index);
+  luaL_argexpected(L, f != NULL, index, "Future or Task");
+  return f;
+}
+
+/* == The table of rare things ========================================= */
+
+void np_extra_get(lua_State *L, int index, const char *field) {
+  if (lua_getiuservalue(L, index, 2) == LUA_TTABLE) {
+    lua_getfield(L, -1, field);
+    lua_replace(L, -2);
+  }
+}
+
+void np_extra_set(lua_State *L, int index, const char *field) {
+  index = lua_absindex(L, index);
+  if (lua_getiuservalue(L, index, 2) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, index, 2);
+  }
+  lua_insert(L, -2);
+  lua_setfield(L, -2, field);
+  lua_pop(L, 1);
+}
+
+void np_extra_set_nonnil(lua_State *L, int index, const char *field) {
+  if (lua_isnil(L, -1)) lua_pop(L, 1);
+  else np_extra_set(L, index, field);
+}
+
+/* == Errors that nobody looks at ====================================== */
+
+static void retrieved(lua_State *L, np_Future *f, int index) {
+  if (f->flags & NP_F_RETRIEVED) return;
+  f->flags |= NP_F_RETRIEVED;
+  if (f->state != NP_FAILED) return;
+  index = lua_absindex(L, index);
+  np_push(L, f->vm, NP_R_LOST);
+  lua_pushvalue(L, index);
+  lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Pushes the name of the task whose future is at `index`. */
+static void push_name(lua_State *L, np_Future *f, int index) {
+  np_extra_get(L, index, "name");
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
+  if (f->flags & NP_F_TASK)
+    lua_pushfstring(L, "Task-%I", (LUAI_UACINT)f->id);
+  else
+    lua_pushliteral(L, "Future");
+}
+
+/* Reports the error of the future at `index` if it was never looked at. */
+static void report_lost(lua_State *L, int index) {
+  np_Future *f = lua_touserdata(L, index);
+  int top = lua_gettop(L);
+  const char *kind;
+  if (f == NULL || f->flags & NP_F_RETRIEVED) return;
+  retrieved(L, f, index);
+  luaL_checkstack(L, 20, NULL);
+  push_name(L, f, index);
+  lua_getiuservalue(L, index, 1);
+  kind = f->flags & NP_F_TASK ? "task" : "future";
+  lua_pushfstring(L, "error in %s '%s' was never retrieved", kind,
+                  lua_tostring(L, top + 1));
+  np_report_error(L, lua_tostring(L, -1), top + 2, index);
+  lua_settop(L, top);
+}
+
+/* __gc of the sentinel of a failed future */
+static int sentinel_gc(lua_State *L) {
+  lua_settop(L, 1);
+  lua_getiuservalue(L, 1, 1);
+  report_lost(L, 2);
+  return 0;
+}
+
+/* Reports all failed futures nobody looked at, still referenced or not. */
+void np_report_all_lost(lua_State *L) {
+  int top = lua_gettop(L), i = 0, n;
+  luaL_checkstack(L, 10, NULL);
+  lua_newtable(L); /* a copy, since reporting changes the table */
+  np_push(L, np_vm(L), NP_R_LOST);
+  lua_pushnil(L);
+  while (lua_next(L, top + 2) != 0) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, top + 1, ++i);
+  }
+  for (n = i, i = 1; i <= n; i++) {
+    lua_rawgeti(L, top + 1, i);
+    report_lost(L, lua_gettop(L));
+    lua_settop(L, top + 1);
+  }
+  lua_settop(L, top);
+}
+
+/* Arranges that the failed future at `index` is reported if it is lost. */
+static void watch_loss(lua_State *L, np_Future *f, int index) {
+  if (f->flags & NP_F_RETRIEVED) return;
+  index = lua_absindex(L, index);
+  lua_newuserdatauv(L, 0, 1);
+  lua_pushvalue(L, index);
+  lua_setiuservalue(L, -2, 1);
+  np_push(L, f->vm, NP_R_SENTINEL);
+  lua_setmetatable(L, -2);
+  np_extra_set(L, index, "sentinel");
+  np_push(L, f->vm, NP_R_LOST);
+  lua_pushvalue(L, index);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* == Ending =========================================================== */
+
+void np_future_resolve(lua_State *L, int index, int n) {
+  np_Future *f;
+  index = lua_absindex(L, index);
+  f = lua_touserdata(L, index);
+  f->flags &= (uint8_t)~NP_F_SINGLE;
+  if (n == 0) return;
+  if (n == 1) {
+    f->flags |= NP_F_SINGLE;
+  } else {
+    int i;
+    lua_createtable(L, n, 1);
+    lua_insert(L, -n - 1);
+    for (i = n; i >= 1; i--) lua_rawseti(L, -i - 1, i);
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, "n");
+  }
+  lua_setiuservalue(L, index, 1);
+}
+
+void np_future_reject(lua_State *L, int index, int watch) {
+  np_Future *f;
+  index = lua_absindex(L, index);
+  f = lua_touserdata(L, index);
+  f->flags |= NP_F_SINGLE;
+  lua_setiuservalue(L, index, 1);
+  if (watch) watch_loss(L, f, index);
+}
+
+static int plain_cancel(np_Future *f) {
+  if (f->state != NP_PENDING) return 0;
+  np_future_finish(f->vm, f, NP_CANCELLED);
+  return 1;
+}
+
+int np_future_cancel(np_Future *f) {
+  if (f->state != NP_PENDING) return 0;
+  if (f->task != NULL) return np_task_cancel(f->task);
+  return f->cancel != NULL ? f->cancel(f) : plain_cancel(f);
+}
+
+/* Pushes the error of a failed or cancelled future. */
+static void push_error(lua_State *L, np_Future *f, int index) {
+  lua_getiuservalue(L, index, 1);
+  if (f->state == NP_CANCELLED && lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    neap_error_new(L, "CancelledError", 0, NULL, "the future was cancelled");
+    np_extra_get(L, index, "cancel_message");
+    if (lua_isnil(L, -1)) lua_pop(L, 1);
+    else lua_setfield(L, -2, "message");
+  }
+}
+
+void np_future_outcome(lua_State *L, int index) {
+  np_Future *f = lua_touserdata(L, index);
+  if (f->state != NP_DONE) {
+    retrieved(L, f, index);
+    push_error(L, f, index);
+  } else {
+    lua_getiuservalue(L, index, 1);
+  }
+}
+
+int np_future_values(lua_State *L, int index) {
+  np_Future *f = lua_touserdata(L, index);
+  index = lua_absindex(L, index);
+  if (f->state == NP_DONE) {
+    if (lua_getiuservalue(L, index, 1) != LUA_TTABLE ||
+        f->flags & NP_F_SINGLE) {
+      if (f->flags & NP_F_SINGLE) return 1;
+      lua_pop(L, 1);
+      return 0;
+    } else {
+      int i, n, values = lua_gettop(L);
+      lua_getfield(L, values, "n");
+      n = (int)lua_tointeger(L, -1);
+      lua_pop(L, 1);
+      luaL_checkstack(L, n, "too many values");
+      for (i = 1; i <= n; i++) lua_rawgeti(L, values, i);
+      return n;
+    }
+  }
+  retrieved(L, f, index);
+  push_error(L, f, index);
+  np_extra_get(L, index, "traceback");
+  np_extra_get(L, index, "spawned");
+  if (lua_isnil(L, -2)) lua_pop(L, 2);
+  else np_inherit_set(L);
+  return lua_error(L);
+}
+
+/* == Awaiting ========================================================= */
+
+static int await_done(lua_State *L, int status, lua_KContext ctx) {
+  neap_Task *t = np_vm(L)->current;
+  np_Future *f = t->awaiting;
+  int sent = t->flags & NP_T_CANCEL_SENT;
+  (void)status;
+  (void)ctx;
+  t->awaiting = NULL;
+  t->flags &= (uint16_t)~NP_T_CANCEL_SENT;
+  np_resumed(L, t);
+  if (sent && f->state != NP_DONE) {
+    retrieved(L, f, 1);
+    push_error(L, f, 1);
+    if (f->state == NP_CANCELLED || np_error_is(L, -1, "CancelledError")) {
+      np_cancel_push(L, t);
+      return lua_error(L);
+    }
+    lua_pop(L, 1);
+  }
+  return np_future_values(L, 1);
+}
+
+int np_future_await(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  neap_Task *t;
+  lua_settop(L, 1);
+  if (f->state != NP_PENDING) return np_future_values(L, 1);
+  t = np_park_check(L);
+  if (f->task == t) return np_error(L, "a task cannot await itself");
+  np_link(f, &t->link);
+  t->awaiting = f;
+  if (t->flags & NP_T_MUST_CANCEL && np_future_cancel(f)) {
+    t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
+    t->flags |= NP_T_CANCEL_SENT;
+  }
+  return np_park(L, 0, await_done);
+}
+
+/* == Lua's side ======================================================= */
+
+static int future_done(lua_State *L) {
+  lua_pushboolean(L, np_future_check(L, 1)->state != NP_PENDING);
+  return 1;
+}
+
+static int future_cancelled(lua_State *L) {
+  lua_pushboolean(L, np_future_check(L, 1)->state == NP_CANCELLED);
+  return 1;
+}
+
+static int future_result(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  lua_settop(L, 1);
+  if (f->state == NP_PENDING)
+    return neap_raise(L, "InvalidStateError", NULL, "result is not ready");
+  return np_future_values(L, 1);
+}
+
+static int future_exception(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  lua_settop(L, 1);
+  if (f->state == NP_PENDING)
+    return neap_raise(L, "InvalidStateError", NULL, "exception is not set");
+  if (f->state == NP_DONE) return 0;
+  retrieved(L, f, 1);
+  push_error(L, f, 1);
+  return f->state == NP_CANCELLED ? lua_error(L) : 1;
+}
+
+/* cancel([message]) -> whether it had any effect */
+static int future_cancel(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  lua_settop(L, 2);
+  if (f->state == NP_PENDING && !lua_isnil(L, 2))
+    np_extra_set(L, 1, "cancel_message");
+  lua_pushboolean(L, np_future_cancel(f));
+  return 1;
+}
+
+static int future_state(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  static const char *const names[] = {"pending", "done", "done",
+                                      "cancelled"};
+  lua_pushstring(L, f->task != NULL && f->task == f->vm->current ?
+                 "running" : names[f->state]);
+  return 1;
+}
+
+static np_Future *check_pending(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  if (f->flags & NP_F_TASK)
+    luaL_error(L, "a Task sets its result itself");
+  if (f->state != NP_PENDING)
+    neap_raise(L, "InvalidStateError", NULL, "the future is done already");
+  return f;
+}
+
+static int future_set_result(lua_State *L) {
+  np_Future *f = check_pending(L);
+  np_future_resolve(L, 1, lua_gettop(L) - 1);
+  np_future_finish(f->vm, f, NP_DONE);
+  return 0;
+}
+
+static int future_set_exception(lua_State *L) {
+  np_Future *f = check_pending(L);
+  luaL_checkany(L, 2);
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) np_error_wrap(L, 2);
+  np_future_reject(L, 1, 1);
+  np_future_finish(f->vm, f, NP_FAILED);
+  return 0;
+}
+
+static int future_tostring(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  static const char *const names[] = {"pending", "done", "failed",
+                                      "cancelled"};
+  push_name(L, f, 1);
+  np_site_push(L, f->line, f->source);
+  lua_pushfstring(L, "%s '%s' (%s, %s)",
+                  f->flags & NP_F_TASK ? "Task" : "Future",
+                  lua_tostring(L, -2), lua_tostring(L, -1), names[f->state]);
+  return 1;
+}
+
+static int task_cancelling(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  lua_pushinteger(L, f->task != NULL ? f->task->cancelling : f->cancelling);
+  return 1;
+}
+
+static int task_uncancel(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  if (f->task != NULL)
+    lua_pushinteger(L, np_task_uncancel(f->task));
+  else
+    lua_pushinteger(L, f->cancelling > 0 ? --f->cancelling : 0);
+  return 1;
+}
+
+static int task_get_name(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  push_name(L, f, 1);
+  return 1;
+}
+
+static int task_set_name(lua_State *L) {
+  np_future_check(L, 1);
+  luaL_checkstring(L, 2);
+  lua_settop(L, 2);
+  np_extra_set(L, 1, "name");
+  return 0;
+}
+
+/* task:traceback() -> text: where it failed, or where it waits now */
+static int task_traceback(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  lua_settop(L, 1);
+  if (f->task != NULL) {
+    np_traceback(L, f->task->L, f->task->L == L ? 1 : 0);
+    if (f->source != 0) {
+      np_site_push(L, f->line, f->source);
+      lua_pushfstring(L, "%s\n\tspawned at %s", lua_tostring(L, 2),
+                      lua_tostring(L, 3));
+    }
+    return 1;
+  }
+  np_extra_get(L, 1, "traceback");
+  np_extra_get(L, 1, "spawned");
+  if (lua_isstring(L, 2) && lua_isstring(L, 3)) lua_concat(L, 2);
+  else lua_settop(L, 2);
+  return 1;
+}
+
+/* _copy_outcome(from, to): ends `to` as `from`, which is done, has ended */
+static int copy_outcome(lua_State *L) {
+  np_Future *from = np_future_check(L, 1), *to = np_future_check(L, 2);
+  lua_settop(L, 2);
+  if (to->state != NP_PENDING || from->state == NP_PENDING) return 0;
+  retrieved(L, from, 1);
+  to->flags |= from->flags & NP_F_SINGLE;
+  lua_getiuservalue(L, 1, 1);
+  lua_setiuservalue(L, 2, 1);
+  np_extra_get(L, 1, "traceback");
+  np_extra_set_nonnil(L, 2, "traceback");
+  np_extra_get(L, 1, "spawned");
+  np_extra_set_nonnil(L, 2, "spawned");
+  if (from->state == NP_FAILED) watch_loss(L, to, 2);
+  np_future_finish(to->vm, to, from->state);
+  return 0;
+}
+
+static int future_is(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, np_future_test(L, 1) != NULL);
+  return 1;
+}
+
+static int future_make(lua_State *L) {
+  np_Future *f = np_future_new(L, NP_R_FUTURE);
+  if (f->vm->debug) np_site(L, 1, &f->line, &f->source);
+  return 1;
+}
+
+static void make_metatable(lua_State *L, int what, const char *name,
+                           const luaL_Reg *methods, const luaL_Reg *more) {
+  lua_newtable(L);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  luaL_setfuncs(L, more, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  lua_pushcfunction(L, future_tostring);
+  lua_setfield(L, -2, "__tostring");
+  np_keep(L, np_vm(L), what);
+}
+
+int np_add_done_callback(lua_State *L);
+int np_remove_done_callback(lua_State *L);
+
+void np_future_open(lua_State *L) {
+  static const luaL_Reg methods[] = {
+    {"done", future_done}, {"cancelled", future_cancelled},
+    {"result", future_result}, {"exception", future_exception},
+    {"cancel", future_cancel}, {"state", future_state},
+    {"add_done_callback", np_add_done_callback},
+    {"remove_done_callback", np_remove_done_callback}, {NULL, NULL}};
+  static const luaL_Reg future[] = {
+    {"set_result", future_set_result},
+    {"set_exception", future_set_exception}, {NULL, NULL}};
+  static const luaL_Reg task[] = {
+    {"cancelling", task_cancelling}, {"uncancel", task_uncancel},
+    {"get_name", task_get_name}, {"set_name", task_set_name},
+    {"traceback", task_traceback}, {NULL, NULL}};
+  neap_Vm *vm = np_vm(L);
+  make_metatable(L, NP_R_FUTURE, "Future", methods, future);
+  make_metatable(L, NP_R_TASK, "Task", methods, task);
+  lua_newtable(L);
+  lua_pushcfunction(L, sentinel_gc);
+  lua_setfield(L, -2, "__gc");
+  np_keep(L, vm, NP_R_SENTINEL);
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  np_keep(L, vm, NP_R_LOST);
+  np_push(L, vm, NP_R_ASYNCIO);
+  lua_pushcfunction(L, future_make);
+  lua_setfield(L, -2, "Future");
+  lua_pushcfunction(L, future_is);
+  lua_setfield(L, -2, "isfuture");
+  lua_pushcfunction(L, copy_outcome);
+  lua_setfield(L, -2, "_copy_outcome");
+  lua_pop(L, 1);
+}

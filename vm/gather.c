@@ -1,0 +1,370 @@
+/*
+ * gather.c - many awaitables at once: asyncio.gather.
+ *
+ * gather is a future with children. Coroutine objects become tasks without
+ * a Lua object, whose values go straight into the table of results (see
+ * np_Sink); futures and tasks are linked to. On the first failure the other
+ * children are cancelled, and the gather ends when all of them have.
+ */
+#include <string.h>
+
+#include "vm.h"
+
+typedef struct Child {
+  np_Link link; /* first: for a child that is a future */
+  struct Gather *gather;
+  neap_Task *task;   /* a task of ours */
+  np_Future *future; /* or somebody's future */
+  uint32_t same;     /* stands for this earlier child, from 1 */
+} Child;
+
+typedef struct Gather {
+  np_Future f; /* first */
+  np_Sink sink;
+  Child *child;
+  uint32_t n, pending;
+  int results; /* reference of the table; its field 0 is the gather */
+  uint8_t keep_errors, failing, cancelled;
+} Gather;
+
+static Gather *of_sink(np_Sink *s) {
+  return (Gather *)((char *)s - offsetof(Gather, sink));
+}
+
+static void cancel_children(Gather *g) {
+  uint32_t i;
+  for (i = 0; i < g->n; i++) {
+    Child *c = &g->child[i];
+    if (c->task != NULL) (void)np_task_cancel(c->task);
+    else if (c->future != NULL) (void)np_future_cancel(c->future);
+  }
+}
+
+static int gather_cancel(np_Future *f) {
+  Gather *g = (Gather *)f;
+  if (f->state != NP_PENDING) return 0;
+  g->cancelled = 1;
+  cancel_children(g);
+  return 1;
+}
+
+/* All children have ended: no allocation from here on. */
+static void gather_end(Gather *g) {
+  neap_Vm *vm = g->f.vm;
+  lua_State *S = vm->store;
+  uint32_t i;
+  int results, state = NP_DONE;
+  lua_rawgeti(S, LUA_REGISTRYINDEX, g->results);
+  results = lua_gettop(S);
+  for (i = 0; i < g->n; i++) {
+    if (g->child[i].same == 0) continue;
+    lua_rawgeti(S, results, g->child[i].same);
+    lua_rawseti(S, results, (lua_Integer)i + 1);
+  }
+  lua_rawgeti(S, results, 0); /* the gather */
+  lua_rawgeti(S, results, -1); /* the error, if any */
+  if (g->failing) {
+    state = NP_FAILED;
+    g->f.flags |= NP_F_SINGLE;
+    lua_setiuservalue(S, results + 1, 1);
+  } else if (g->cancelled) {
+    state = NP_CANCELLED;
+    g->f.flags |= NP_F_SINGLE;
+    lua_pushnil(S);
+    lua_setiuservalue(S, results + 1, 1);
+  }
+  lua_pushnil(S);
+  lua_rawseti(S, results, 0);
+  lua_pushnil(S);
+  lua_rawseti(S, results, -1);
+  np_future_finish(vm, &g->f, state);
+  lua_settop(S, results - 1);
+  luaL_unref(S, LUA_REGISTRYINDEX, g->results);
+  np_alloc(vm, g->child, g->n * sizeof(Child), 0);
+  g->child = NULL;
+}
+
+/*
+ * Puts the outcome of child number `at` into the table of results: the
+ * value, or the error, which is at `index`. May run out of memory.
+ */
+static void keep(lua_State *L, Gather *g, uint32_t at, int index,
+                 int status) {
+  int top = lua_gettop(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
+  if (status == NP_DONE) {
+    if (index <= top) lua_pushvalue(L, index);
+    else lua_pushnil(L);
+    lua_rawseti(L, -2, at);
+  } else if (g->keep_errors) {
+    np_error_wrap(L, index);
+    lua_rawseti(L, -2, at);
+  } else if (lua_rawgeti(L, -1, -1) == LUA_TNIL) {
+    lua_pushvalue(L, index);
+    lua_rawseti(L, top + 1, -1);
+  }
+  lua_settop(L, top);
+}
+
+/* Moves the traceback of the child's error, on top with its spawn lines, to
+ * the gather; pops both. */
+static void keep_traces(lua_State *L, Gather *g) {
+  int top = lua_gettop(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(L, -1, 0);
+  np_extra_get(L, -1, "traceback");
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, top - 1);
+    np_extra_set_nonnil(L, -2, "traceback");
+    lua_pushvalue(L, top);
+    np_extra_set_nonnil(L, -2, "spawned");
+  }
+  lua_settop(L, top - 2);
+}
+
+static void child_store(lua_State *L, np_Sink *s, neap_Task *t, int first,
+                        int n, int status) {
+  Gather *g = of_sink(s);
+  (void)n;
+  keep(L, g, t->number, first, status);
+  if (status == NP_FAILED && !g->keep_errors && !g->failing) {
+    np_take_traces(L, t, first);
+    keep_traces(L, g);
+  }
+}
+
+/* Counts a child that has ended with `status`. */
+static void child_ended(Gather *g, int status) {
+  g->pending--;
+  if (status != NP_DONE && !g->keep_errors && !g->failing) {
+    g->failing = 1;
+    if (!g->cancelled && g->pending > 0) cancel_children(g);
+  }
+  if (g->pending == 0) gather_end(g);
+}
+
+static void child_done(neap_Vm *vm, np_Sink *s, neap_Task *t) {
+  Gather *g = of_sink(s);
+  (void)vm;
+  g->child[t->number - 1].task = NULL;
+  child_ended(g, t->state);
+}
+
+/* Runs protected: copies the outcome of a child that is a future. */
+static int copy_outcome(lua_State *L) {
+  Child *c = lua_touserdata(L, 1);
+  Gather *g = c->gather;
+  np_Future *f = c->future;
+  lua_settop(L, 0);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(L, 1, -(lua_Integer)(c - g->child) - 2); /* the future */
+  np_future_outcome(L, 2);
+  if (f->state == NP_DONE && !(f->flags & NP_F_SINGLE)) {
+    if (lua_istable(L, 3)) lua_rawgeti(L, 3, 1);
+  }
+  keep(L, g, (uint32_t)(c - g->child) + 1, lua_gettop(L), f->state);
+  if (f->state == NP_FAILED && !g->keep_errors && !g->failing) {
+    np_extra_get(L, 2, "traceback");
+    np_extra_get(L, 2, "spawned");
+    keep_traces(L, g);
+  }
+  return 0;
+}
+
+static void future_ended(neap_Vm *vm, np_Node *node) {
+  Child *c = (Child *)node;
+  Gather *g = c->gather;
+  int status = c->future->state;
+  lua_State *C = vm->calls;
+  lua_pushcfunction(C, copy_outcome);
+  lua_pushlightuserdata(C, c);
+  if (lua_pcall(C, 1, 0, 0) != LUA_OK) {
+    status = NP_FAILED; /* out of memory; the error is a ready-made one */
+    lua_pop(C, 1);
+  }
+  lua_rawgeti(C, LUA_REGISTRYINDEX, g->results);
+  lua_pushnil(C);
+  lua_rawseti(C, -2, -(lua_Integer)(c - g->child) - 2);
+  lua_pop(C, 1);
+  c->future = NULL;
+  vm->nscheduled--;
+  child_ended(g, status);
+}
+
+/* == Starting ========================================================= */
+
+/* Number of an earlier awaitable that is the one at `index`, or 0. */
+static uint32_t find_same(lua_State *L, int list, uint32_t before) {
+  uint32_t i;
+  for (i = 1; i < before; i++) {
+    lua_rawgeti(L, list, i);
+    if (lua_rawequal(L, -1, -2)) {
+      lua_pop(L, 1);
+      return i;
+    }
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+/* Starts the awaitable on top (and pops it) as child number `at`. */
+static void start_child(lua_State *L, Gather *g, int list, uint32_t at,
+                        int line, uint32_t source) {
+  neap_Vm *vm = g->f.vm;
+  Child *c = &g->child[at - 1];
+  np_Co *co = np_co_test(L, -1);
+  np_Future *f = co == NULL ? np_future_test(L, -1) : NULL;
+  c->gather = g;
+  if (co != NULL && co->state != NP_CO_NEW)
+    c->same = find_same(L, list, at);
+  if (c->same != 0) {
+    lua_pop(L, 1);
+    return;
+  }
+  if (f != NULL) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, -(lua_Integer)at - 1);
+    lua_pop(L, 1);
+    vm->nscheduled++;
+    if (np_reserve(vm) < 0) {
+      vm->nscheduled--;
+      luaL_error(L, "not enough memory");
+    }
+    c->future = f;
+    c->link.node.run = future_ended;
+    if (f->state != NP_PENDING) np_ready(vm, &c->link.node);
+    else np_link(f, &c->link);
+  } else {
+    neap_Task *t = np_task_from(L, -1, line, source);
+    t->sink = &g->sink;
+    t->number = at;
+    c->task = t;
+  }
+  g->pending++;
+  lua_pop(L, 1);
+}
+
+/* Runs protected: list at 1, gather at 2; starts all children. */
+static int start_all(lua_State *L) {
+  Gather *g = lua_touserdata(L, 2);
+  uint32_t i;
+  int line;
+  uint32_t source;
+  np_site(L, 1, &line, &source);
+  if (source == 0) np_site(L, 0, &line, &source);
+  for (i = 1; i <= g->n; i++) {
+    lua_rawgeti(L, 1, i);
+    start_child(L, g, 1, i, line, source);
+  }
+  return 0;
+}
+
+/* Raises unless the value on top can be awaited; pops it. */
+static void check_awaitable(lua_State *L, uint32_t at) {
+  np_Co *co = np_co_test(L, -1);
+  if (co == NULL && np_future_test(L, -1) == NULL &&
+      luaL_getmetafield(L, -1, "__await") == LUA_TNIL)
+    np_error(L, "gather needs awaitables: number %d is a %s value", (int)at,
+             luaL_typename(L, -1));
+  if (co != NULL && co->state != NP_CO_NEW) {
+    np_co_describe(L, -1);
+    np_error(L, "cannot await coroutine object %s again: it was awaited or "
+             "given to a task already", lua_tostring(L, -1));
+  }
+  lua_pop(L, co == NULL && np_future_test(L, -1) == NULL ? 2 : 1);
+}
+
+/* The list at 1 with n awaitables -> future; as_list says in what form the
+ * results come. */
+static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
+  neap_Vm *vm = np_vm(L);
+  Gather *g;
+  uint32_t i;
+  int results;
+  for (i = 1; i <= n; i++) {
+    lua_rawgeti(L, 1, i);
+    check_awaitable(L, i);
+  }
+  lua_createtable(L, (int)n, 3);
+  results = lua_gettop(L);
+  lua_pushinteger(L, n);
+  lua_setfield(L, results, "n");
+  g = (Gather *)np_future_sized(L, NP_R_FUTURE, sizeof *g);
+  g->f.cancel = gather_cancel;
+  g->f.flags = as_list ? NP_F_SINGLE : 0;
+  g->sink.store = child_store;
+  g->sink.done = child_done;
+  g->n = n;
+  g->keep_errors = (uint8_t)keep_errors;
+  lua_pushvalue(L, results);
+  lua_setiuservalue(L, -2, 1);
+  if (n == 0) {
+    np_future_finish(vm, &g->f, NP_DONE);
+    return 1;
+  }
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, results, 0);
+  lua_pushboolean(L, 0); /* so that setting these later needs no memory */
+  lua_rawseti(L, results, -1);
+  lua_pushnil(L);
+  lua_rawseti(L, results, -1);
+  g->child = np_alloc(vm, NULL, 0, n * sizeof(Child));
+  if (g->child == NULL) return luaL_error(L, "not enough memory");
+  memset(g->child, 0, n * sizeof(Child));
+  lua_pushvalue(L, results);
+  g->results = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_pushcfunction(L, start_all);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, -3);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+    /* What has started ends by itself; nobody sees it. */
+    g->failing = 1;
+    cancel_children(g);
+    if (g->pending == 0) gather_end(g);
+    return lua_error(L);
+  }
+  return 1;
+}
+
+/* gather(a, b, ...) or gather(list, {return_exceptions=}) -> future */
+static int gather_lua(lua_State *L) {
+  int n = lua_gettop(L), keep_errors = 0;
+  if (n >= 1 && lua_istable(L, 1) &&
+      luaL_getmetafield(L, 1, "__await") == LUA_TNIL) {
+    luaL_argcheck(L, n <= 2, 3, "a list and a table of options expected");
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2)) {
+      luaL_checktype(L, 2, LUA_TTABLE);
+      lua_pushnil(L);
+      while (lua_next(L, 2) != 0) {
+        if (lua_type(L, 3) != LUA_TSTRING ||
+            strcmp(lua_tostring(L, 3), "return_exceptions") != 0) {
+          luaL_tolstring(L, 3, NULL);
+          return np_error(L, "unknown option '%s' for gather",
+                          lua_tostring(L, -1));
+        }
+        if (!lua_isboolean(L, 4))
+          return np_error(L, "option 'return_exceptions' of gather must be "
+                          "a boolean, not a %s", luaL_typename(L, 4));
+        keep_errors = lua_toboolean(L, 4);
+        lua_pop(L, 1);
+      }
+    }
+    lua_settop(L, 1);
+    return gather(L, (uint32_t)lua_rawlen(L, 1), 1, keep_errors);
+  }
+  lua_settop(L, n);
+  lua_createtable(L, n, 0);
+  lua_insert(L, 1);
+  for (; n > 0; n--) lua_rawseti(L, 1, n);
+  return gather(L, (uint32_t)lua_rawlen(L, 1), 0, 0);
+}
+
+void np_gather_open(lua_State *L) {
+  np_push(L, np_vm(L), NP_R_ASYNCIO);
+  lua_pushcfunction(L, gather_lua);
+  lua_setfield(L, -2, "gather");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,228 @@
+/*
+ * handle.c - things that open and close, all in one way.
+ *
+ * A handle is a module's struct and a Lua object, a box that points to it.
+ * The struct is freed when three things are true: Lua has collected the box,
+ * libuv has closed what was opened, and no request in flight has it pinned.
+ * Whoever comes last frees.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "vm.h"
+
+enum { CLOSED = 1, COLLECTED = 2, RELEASED = 4 };
+
+static void maybe_free(neap_Handle *h) {
+  neap_Vm *vm = h->vm;
+  if (!(h->state & COLLECTED) || h->uv != NULL || h->pins > 0) return;
+  if (h->cls->release != NULL && !(h->state & RELEASED)) {
+    h->state |= RELEASED;
+    h->cls->release(h);
+  }
+  if (h->prev != NULL) h->prev->next = h->next;
+  else vm->handles = h->next;
+  if (h->next != NULL) h->next->prev = h->prev;
+  np_alloc(vm, h, h->size, 0);
+}
+
+static void on_closed(uv_handle_t *uv) {
+  neap_Handle *h = uv->data;
+  h->uv = NULL;
+  h->vm->nhandles--;
+  maybe_free(h);
+}
+
+void neap_handle_close(neap_Handle *h) {
+  if (h->state & CLOSED) return;
+  h->state |= CLOSED;
+  h->vm->nopen--;
+  if (h->cls->close != NULL) h->cls->close(h);
+  if (h->uv != NULL) uv_close((uv_handle_t *)h->uv, on_closed);
+}
+
+int neap_handle_closed(const neap_Handle *h) {
+  return (h->state & CLOSED) != 0;
+}
+
+void neap_handle_opened(neap_Handle *h, void *uv) {
+  h->uv = uv;
+  ((uv_handle_t *)uv)->data = h;
+  h->vm->nhandles++;
+}
+
+void neap_handle_pin(neap_Handle *h) { h->pins++; }
+
+void neap_handle_unpin(neap_Handle *h) {
+  h->pins--;
+  maybe_free(h);
+}
+
+/* == Objects ========================================================== */
+
+void *neap_handle_new(lua_State *L, size_t size, const neap_Class *cls) {
+  neap_Vm *vm = np_vm(L);
+  neap_Handle **box, *h;
+  luaL_checkstack(L, 5, NULL);
+  box = lua_newuserdatauv(L, sizeof *box, 1);
+  *box = NULL;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, cls) != LUA_TTABLE)
+    luaL_error(L, "class %s is not registered", cls->name);
+  np_push(L, vm, NP_R_HANDLES);
+  h = np_alloc(vm, NULL, 0, size);
+  if (h == NULL) luaL_error(L, "not enough memory");
+  memset(h, 0, size);
+  h->vm = vm;
+  h->cls = cls;
+  h->size = size;
+  h->next = vm->handles;
+  if (h->next != NULL) h->next->prev = h;
+  vm->handles = h;
+  vm->nopen++;
+  *box = h;
+  lua_insert(L, -2);
+  lua_setmetatable(L, -3); /* from here on the box owns it */
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, h);
+  lua_pop(L, 1);
+  return h;
+}
+
+void *neap_handle_test(lua_State *L, int index, const neap_Class *cls) {
+  neap_Handle **box = lua_touserdata(L, index);
+  int is;
+  if (box == NULL || !lua_getmetatable(L, index)) return NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, cls);
+  is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is ? *box : NULL;
+}
+
+/* The name of a class as people see it: without "neap.". */
+static const char *shown(const neap_Class *cls) {
+  return strncmp(cls->name, "neap.", 5) == 0 ? cls->name + 5 : cls->name;
+}
+
+void *neap_handle_check(lua_State *L, int index, const neap_Class *cls) {
+  neap_Handle *h = neap_handle_test(L, index, cls);
+  if (h == NULL) luaL_typeerror(L, index, shown(cls));
+  else if (h->state & CLOSED) np_error(L, "the %s is closed", shown(cls));
+  return h;
+}
+
+void neap_handle_push(lua_State *L, neap_Handle *h) {
+  np_push(L, np_vm(L), NP_R_HANDLES);
+  lua_rawgetp(L, -1, h);
+  lua_remove(L, -2);
+}
+
+/* == Methods of every class =========================================== */
+
+/* Upvalue 1 is the class. */
+static neap_Handle *self(lua_State *L) {
+  const neap_Class *cls = lua_touserdata(L, lua_upvalueindex(1));
+  neap_Handle *h = neap_handle_test(L, 1, cls);
+  if (h == NULL) luaL_typeerror(L, 1, shown(cls));
+  return h;
+}
+
+static int handle_close(lua_State *L) {
+  neap_handle_close(self(L));
+  return 0;
+}
+
+static int handle_is_closed(lua_State *L) {
+  lua_pushboolean(L, neap_handle_closed(self(L)));
+  return 1;
+}
+
+static int handle_gc(lua_State *L) {
+  neap_Handle **box = lua_touserdata(L, 1), *h = *box;
+  if (h == NULL) return 0;
+  *box = NULL;
+  if (!(h->state & CLOSED)) {
+    if (h->vm->debug && !h->vm->closing) {
+      lua_pushfstring(L, "a %s was collected while open", shown(h->cls));
+      neap_report(h->vm, NEAP_REPORT_WARNING, lua_tostring(L, -1), NULL);
+    }
+    neap_handle_close(h);
+  }
+  h->state |= COLLECTED;
+  maybe_free(h);
+  return 0;
+}
+
+static int handle_tostring(lua_State *L) {
+  neap_Handle *h = self(L);
+  if (neap_handle_closed(h)) lua_pushfstring(L, "%s (closed)", shown(h->cls));
+  else lua_pushfstring(L, "%s: %p", shown(h->cls), (void *)h);
+  return 1;
+}
+
+static void set_own(lua_State *L, const neap_Class *cls, lua_CFunction f,
+                    const char *name) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)cls);
+  lua_pushcclosure(L, f, 1);
+  lua_setfield(L, -2, name);
+}
+
+void neap_class_new(lua_State *L, const neap_Class *cls,
+                    const struct luaL_Reg *methods,
+                    const neap_Async *async) {
+  luaL_checkstack(L, 10, NULL);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, cls) == LUA_TTABLE) {
+    lua_getfield(L, -1, "__index");
+    lua_remove(L, -2);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_pushstring(L, shown(cls));
+  lua_setfield(L, -2, "__name");
+  set_own(L, cls, handle_close, "__close");
+  set_own(L, cls, handle_gc, "__gc");
+  set_own(L, cls, handle_tostring, "__tostring");
+  lua_newtable(L);
+  set_own(L, cls, handle_close, "close");
+  set_own(L, cls, handle_is_closed, "closed");
+  if (methods != NULL) luaL_setfuncs(L, methods, 0);
+  if (async != NULL) neap_setasync(L, async);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "__index");
+  lua_insert(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, cls);
+}
+
+/* == The machine's side =============================================== */
+
+/* Closes whatever is open and waits till libuv has closed it all. */
+void np_handle_close_all(neap_Vm *vm) {
+  neap_Handle *h, *next;
+  for (h = vm->handles; h != NULL; h = next) {
+    next = h->next; /* closing frees nothing at once that is in the list */
+    neap_handle_close(h);
+  }
+  uv_ref((uv_handle_t *)&vm->async);
+  while (vm->nhandles > 0) (void)uv_run(vm->loop, UV_RUN_ONCE);
+  uv_unref((uv_handle_t *)&vm->async);
+}
+
+/* asyncio._handles() -> how many handles are open; for tests */
+static int count_handles(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)np_vm(L)->nopen);
+  return 1;
+}
+
+void np_handle_open(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  np_keep(L, vm, NP_R_HANDLES);
+  np_push(L, vm, NP_R_ASYNCIO);
+  lua_pushcfunction(L, count_handles);
+  lua_setfield(L, -2, "_handles");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,422 @@
+/*
+ * load.c - from source text to functions: load, loadfile, dofile, require.
+ *
+ * Source that has neither word goes to Lua untouched. The rest is
+ * translated and wrapped, so that the chunk's function has _ENV as its first
+ * upvalue, as every chunk has, and the five functions behind the words after
+ * it, out of reach of any name in the script. require is written anew,
+ * because Lua's cannot be suspended and a module may await.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lualib.h>
+
+#include "translate.h"
+#include "vm.h"
+
+/* What the upvalues after _ENV are called, less the prefix. */
+static const char *const words[] = {"call", "await", "method", "async",
+                                    "nil"};
+static const int values[] = {NP_R_CALLS, NP_R_AWAIT, NP_R_METHOD,
+                             NP_R_ASYNC, NP_R_NIL};
+#define NWORDS ((int)(sizeof words / sizeof *words))
+
+/* == Loading text ===================================================== */
+
+/* Gives a loaded binary chunk, on top, the functions behind the words. */
+static void mend_upvalues(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  const char *name;
+  int i, w, count = 0, unnamed = 0;
+  for (i = 1; (name = lua_getupvalue(L, -1, i)) != NULL; i++) {
+    lua_pop(L, 1);
+    count++;
+    if (strcmp(name, "(no name)") == 0) unnamed++;
+    if (name[0] != '_') continue;
+    for (w = 0; w < NWORDS; w++) {
+      size_t n = strlen(name), k = strlen(words[w]);
+      if (n < k + 2 || strcmp(name + n - k, words[w]) != 0 ||
+          name[n - k - 1] != '_')
+        continue;
+      np_push(L, vm, values[w]);
+      lua_setupvalue(L, -2, i);
+    }
+  }
+  if (count != NWORDS + 1 || unnamed != count) return;
+  for (w = 0; w < NWORDS; w++) { /* stripped: a whole chunk, by the order */
+    np_push(L, vm, values[w]);
+    lua_setupvalue(L, -2, w + 2);
+  }
+}
+
+/* Marks the function on top as a main chunk, for tracebacks. */
+static void mark_main(lua_State *L) {
+  np_push(L, np_vm(L), NP_R_NAMES);
+  lua_pushvalue(L, -2);
+  lua_pushboolean(L, 0);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Compiles a balanced translation; pushes the function or a message. */
+static int load_wrapped(lua_State *L, const np_Translation *t,
+                        const char *name) {
+  neap_Vm *vm = np_vm(L);
+  size_t length;
+  char *text = np_translate_wrap(t, &length);
+  int w, status;
+  if (text == NULL) {
+    lua_pushliteral(L, "not enough memory");
+    return LUA_ERRMEM;
+  }
+  status = luaL_loadbufferx(L, text, length, name, "t");
+  free(text);
+  if (status != LUA_OK) return status;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  for (w = 0; w < NWORDS; w++) np_push(L, vm, values[w]);
+  status = lua_pcall(L, NWORDS + 1, 1, 0);
+  if (status == LUA_OK) mark_main(L);
+  return status;
+}
+
+/* Pushes "name:line: message" for a misuse of the words. */
+static void push_misuse(lua_State *L, const np_Translation *t,
+                        const char *name) {
+  lua_Debug ar;
+  if (luaL_loadbufferx(L, "", 0, name, "t") == LUA_OK &&
+      lua_getinfo(L, ">S", &ar)) {
+    lua_pushfstring(L, "%s:%d: %s", ar.short_src, t->error_line, t->error);
+    return;
+  }
+  lua_pushstring(L, t->error);
+}
+
+static int load_translated(lua_State *L, const np_Translation *t,
+                           const char *name) {
+  int status;
+  if (t->error[0] != '\0') {
+    push_misuse(L, t, name);
+    return LUA_ERRSYNTAX;
+  }
+  if (t->balanced) {
+    status = load_wrapped(L, t, name);
+    if (status != LUA_ERRSYNTAX) return status;
+  }
+  /* Without the wrapper the message is about the script alone. */
+  status = luaL_loadbufferx(L, t->text, t->length, name, "t");
+  if (status != LUA_OK) {
+    if (t->balanced) lua_remove(L, -2);
+    return status;
+  }
+  lua_pop(L, 1); /* only with the wrapper it is too much for Lua */
+  if (!t->balanced) lua_pushliteral(L, "cannot translate this chunk");
+  return LUA_ERRSYNTAX;
+}
+
+int neap_load(lua_State *L, const char *text, size_t length,
+              const char *name, const char *mode) {
+  np_Translation t;
+  int status;
+  luaL_checkstack(L, 20, NULL);
+  if (length > 0 && text[0] == LUA_SIGNATURE[0]) {
+    status = luaL_loadbufferx(L, text, length, name, mode);
+    if (status == LUA_OK) mend_upvalues(L);
+    return status;
+  }
+  if (mode != NULL && strchr(mode, 't') == NULL)
+    return luaL_loadbufferx(L, text, length, name, mode);
+  if (np_translate(text, length, &t) < 0) {
+    lua_pushliteral(L, "not enough memory");
+    return LUA_ERRMEM;
+  }
+  status = t.text == NULL && t.error[0] == '\0' ?
+           luaL_loadbufferx(L, text, length, name, mode) :
+           load_translated(L, &t, name);
+  np_translation_free(&t);
+  return status;
+}
+
+int neap_translate(lua_State *L, const char *text, size_t length,
+                   const char *name) {
+  np_Translation t;
+  int status = neap_load(L, text, length, name, "t");
+  if (status != LUA_OK) return status;
+  lua_pop(L, 1);
+  if (np_translate(text, length, &t) < 0)
+    return luaL_error(L, "not enough memory");
+  if (t.text == NULL) lua_pushlstring(L, text, length);
+  else lua_pushlstring(L, t.text, t.length);
+  np_translation_free(&t);
+  return LUA_OK;
+}
+
+/* == Loading files ==================================================== */
+
+/* Pushes the contents of the file, or a message and gives -1. */
+static int read_all(lua_State *L, const char *filename) {
+  FILE *file = filename == NULL ? stdin : fopen(filename, "rb");
+  const char *shown = filename == NULL ? "stdin" : filename;
+  luaL_Buffer b;
+  size_t n;
+  int failed;
+  if (file == NULL) {
+    lua_pushfstring(L, "cannot open %s: %s", shown, strerror(errno));
+    return -1;
+  }
+  luaL_buffinit(L, &b);
+  do {
+    char *space = luaL_prepbuffer(&b);
+    n = fread(space, 1, LUAL_BUFFERSIZE, file);
+    luaL_addsize(&b, n);
+  } while (n > 0);
+  failed = ferror(file);
+  if (filename != NULL) (void)fclose(file); /* it was only read */
+  luaL_pushresult(&b);
+  if (!failed) return 0;
+  lua_pop(L, 1);
+  lua_pushfstring(L, "cannot read %s: %s", shown, strerror(errno));
+  return -1;
+}
+
+/*
+ * Skips a byte order mark and a first line that begins with '#': gives where
+ * the chunk begins. For text that is the line's end, so that lines keep
+ * their numbers.
+ */
+static const char *skip_first_line(const char *text, size_t length) {
+  const char *end = text + length, *at = text;
+  if (length >= 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0) at += 3;
+  if (at == end || *at != '#') return at;
+  while (at < end && *at != '\n') at++;
+  if (end - at > 1 && at[1] == LUA_SIGNATURE[0]) at++;
+  return at;
+}
+
+int neap_loadfile(lua_State *L, const char *filename, const char *mode) {
+  const char *text, *at;
+  size_t length;
+  int status;
+  luaL_checkstack(L, 10, NULL);
+  if (filename == NULL) lua_pushliteral(L, "=stdin");
+  else lua_pushfstring(L, "@%s", filename);
+  if (read_all(L, filename) < 0) {
+    lua_remove(L, -2);
+    return LUA_ERRFILE;
+  }
+  text = lua_tolstring(L, -1, &length);
+  at = skip_first_line(text, length);
+  status = neap_load(L, at, length - (size_t)(at - text),
+                     lua_tostring(L, -2), mode);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  return status;
+}
+
+/* == load, loadfile, dofile =========================================== */
+
+/* Ends load and loadfile: the environment is at `env` unless 0. */
+static int load_result(lua_State *L, int status, int env) {
+  if (status != LUA_OK) {
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+  }
+  if (env != 0) {
+    lua_pushvalue(L, env);
+    if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1);
+  }
+  return 1;
+}
+
+/* Runs protected: calls the reader at 1 till its end, gives all it gave. */
+static int read_pieces(lua_State *L) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (;;) {
+    size_t n;
+    lua_pushvalue(L, 1);
+    lua_call(L, 0, 1);
+    if (lua_isnil(L, -1)) break;
+    if (!lua_isstring(L, -1))
+      return luaL_error(L, "reader function must return a string");
+    (void)lua_tolstring(L, -1, &n);
+    if (n == 0) break;
+    luaL_addvalue(&b);
+  }
+  lua_pop(L, 1);
+  luaL_pushresult(&b);
+  return 1;
+}
+
+/* load(chunk [, name [, mode [, env]]]) */
+static int base_load(lua_State *L) {
+  const char *mode = luaL_optstring(L, 3, "bt");
+  int env = lua_isnone(L, 4) ? 0 : 4, status;
+  const char *name, *text;
+  size_t length;
+  if (lua_tostring(L, 1) != NULL) {
+    name = luaL_optstring(L, 2, lua_tostring(L, 1));
+    lua_settop(L, 4);
+    lua_pushvalue(L, 1);
+  } else {
+    name = luaL_optstring(L, 2, "=(load)");
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 4);
+    lua_pushcfunction(L, read_pieces);
+    lua_pushvalue(L, 1);
+    status = lua_pcall(L, 1, 1, 0);
+    if (status != LUA_OK) {
+      if (np_is_own(L, -1)) return lua_error(L);
+      return load_result(L, status, 0);
+    }
+  }
+  text = lua_tolstring(L, 5, &length);
+  return load_result(L, neap_load(L, text, length, name, mode), env);
+}
+
+/* loadfile([name [, mode [, env]]]) */
+static int base_loadfile(lua_State *L) {
+  const char *filename = luaL_optstring(L, 1, NULL);
+  const char *mode = luaL_optstring(L, 2, NULL);
+  int env = lua_isnone(L, 3) ? 0 : 3;
+  return load_result(L, neap_loadfile(L, filename, mode), env);
+}
+
+static int dofile_end(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  return lua_gettop(L) - 1;
+}
+
+/* dofile([name]) */
+static int base_dofile(lua_State *L) {
+  const char *filename = luaL_optstring(L, 1, NULL);
+  lua_settop(L, 1);
+  if (neap_loadfile(L, filename, NULL) != LUA_OK) return lua_error(L);
+  lua_callk(L, 0, LUA_MULTRET, 0, dofile_end);
+  return dofile_end(L, LUA_OK, 0);
+}
+
+/* == require ========================================================== */
+
+/* Loads the Lua half of an own module; pushes the function. */
+static void load_own(lua_State *L, const neap_Module *m) {
+  lua_pushfstring(L, "=%s", m->file);
+  if (neap_load(L, m->source, m->length, lua_tostring(L, -1), "t") !=
+      LUA_OK)
+    lua_error(L);
+  lua_remove(L, -2);
+}
+
+/* The searcher of what is built in and of Lua files; upvalue 1: package. */
+static int search_lua(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  const neap_Module *m;
+  for (m = neap_modules; m->name != NULL; m++) {
+    if (strcmp(m->name, name) != 0) continue;
+    if (m->source != NULL) load_own(L, m);
+    else lua_pushcfunction(L, m->open);
+    lua_pushliteral(L, ":neap:");
+    return 2;
+  }
+  lua_getfield(L, lua_upvalueindex(1), "searchpath");
+  lua_pushvalue(L, 1);
+  if (lua_getfield(L, lua_upvalueindex(1), "path") != LUA_TSTRING)
+    return luaL_error(L, "'package.path' must be a string");
+  lua_call(L, 2, 2);
+  if (lua_isnil(L, -2)) return 1; /* the message */
+  lua_pop(L, 1);
+  if (neap_loadfile(L, lua_tostring(L, -1), NULL) == LUA_OK) {
+    lua_insert(L, -2);
+    return 2;
+  }
+  return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s",
+                    name, lua_tostring(L, -2), lua_tostring(L, -1));
+}
+
+/* Pushes the loader of the module named at 1 and its data, or raises. */
+static void find_loader(lua_State *L, const char *name) {
+  luaL_Buffer b;
+  int i;
+  if (lua_getfield(L, lua_upvalueindex(1), "searchers") != LUA_TTABLE)
+    luaL_error(L, "'package.searchers' must be a table");
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "");
+  for (i = 1;; i++) {
+    size_t before = luaL_bufflen(&b);
+    luaL_addstring(&b, "\n\t");
+    if (lua_rawgeti(L, 3, i) == LUA_TNIL) {
+      lua_pop(L, 1);
+      luaL_buffsub(&b, luaL_bufflen(&b) - before);
+      luaL_pushresult(&b);
+      luaL_error(L, "module '%s' not found:%s", name, lua_tostring(L, -1));
+    }
+    lua_pushstring(L, name);
+    lua_call(L, 1, 2);
+    if (lua_isfunction(L, -2)) return;
+    if (lua_isstring(L, -2)) {
+      lua_pop(L, 1);
+      luaL_addvalue(&b);
+    } else {
+      lua_pop(L, 2);
+      luaL_buffsub(&b, luaL_bufflen(&b) - before);
+    }
+  }
+}
+
+/* The loader has run: name, loaded, ..., data, result. */
+static int require_end(lua_State *L, int status, lua_KContext ctx) {
+  const char *name = lua_tostring(L, 1);
+  (void)status;
+  (void)ctx;
+  if (lua_isnil(L, -1)) lua_pop(L, 1);
+  else lua_setfield(L, 2, name);
+  if (lua_getfield(L, 2, name) == LUA_TNIL) {
+    lua_pushboolean(L, 1);
+    lua_copy(L, -1, -2);
+    lua_setfield(L, 2, name);
+  }
+  lua_rotate(L, -2, 1);
+  return 2;
+}
+
+/* require(name) -> module, data of the loader */
+static int base_require(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  lua_settop(L, 1);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, 2, name);
+  if (lua_toboolean(L, -1)) return 1;
+  lua_pop(L, 1);
+  find_loader(L, name);
+  lua_rotate(L, -2, 1);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, -3);
+  lua_callk(L, 2, 1, 0, require_end);
+  return require_end(L, LUA_OK, 0);
+}
+
+int np_load_yields(lua_CFunction f) {
+  return f == base_dofile || f == base_require;
+}
+
+void np_load_open(lua_State *L) {
+  lua_pushcfunction(L, base_load);
+  lua_setglobal(L, "load");
+  lua_pushcfunction(L, base_loadfile);
+  lua_setglobal(L, "loadfile");
+  lua_pushcfunction(L, base_dofile);
+  lua_setglobal(L, "dofile");
+  lua_getglobal(L, LUA_LOADLIBNAME);
+  lua_pushvalue(L, -1);
+  lua_pushcclosure(L, base_require, 1);
+  lua_setglobal(L, "require");
+  lua_getfield(L, -1, "searchers");
+  lua_pushvalue(L, -2);
+  lua_pushcclosure(L, search_lua, 1);
+  lua_rawseti(L, -2, 2);
+  lua_pop(L, 2);
+}

@@ -1,0 +1,180 @@
+/*
+ * loop.c - the turns of a machine on its libuv loop, and its timers.
+ *
+ * Everything runs from one check handle: libuv polls, its callbacks push
+ * nodes into the ready ring, then turns run: each takes what was ready when
+ * it began, in order. After some nodes or some time the loop is polled
+ * again; an idle handle keeps that from blocking while the ring is not
+ * empty. Timers are in one heap over one uv_timer. No Lua here.
+ */
+#include "vm.h"
+
+#define SLICE_NODES 64     /* a poll costs as much as five switches */
+#define SLICE_TIME 50000   /* ns; but I/O must not wait longer than this */
+
+/* == Timers =========================================================== */
+
+uint64_t neap_now(void) { return uv_hrtime(); }
+
+static void on_idle(uv_idle_t *idle) { (void)idle; }
+
+static void start_idle(neap_Vm *vm) {
+  if (vm->idling) return;
+  (void)uv_idle_start(&vm->idle, on_idle);
+  vm->idling = 1;
+}
+
+static void on_timer(uv_timer_t *timer) {
+  neap_Vm *vm = timer->data;
+  vm->armed = 0;
+  start_idle(vm); /* so that the poll before our turn does not block */
+}
+
+/* Sets libuv's timer to the first deadline. */
+static void arm(neap_Vm *vm) {
+  uint64_t when, now, ms;
+  if (np_heap_min(&vm->timers, &when) == NULL) {
+    if (vm->armed != 0) uv_timer_stop(&vm->timer);
+    vm->armed = 0;
+    return;
+  }
+  if (vm->armed == when) return;
+  now = uv_hrtime();
+  ms = when > now ? (when - now + 999999) / 1000000 : 0;
+  uv_update_time(vm->loop);
+  uv_timer_start(&vm->timer, on_timer, ms, 0);
+  vm->armed = when;
+}
+
+int neap_timer_start(neap_Vm *vm, neap_Timer *t, uint64_t when) {
+  np_HeapNode *node = (np_HeapNode *)t;
+  if (np_heap_test(node)) np_heap_remove(&vm->timers, node);
+  if (np_heap_insert(&vm->timers, node, when) < 0) return UV_ENOMEM;
+  if (!vm->turning) arm(vm);
+  return 0;
+}
+
+void neap_timer_stop(neap_Vm *vm, neap_Timer *t) {
+  np_HeapNode *node = (np_HeapNode *)t;
+  if (np_heap_test(node)) np_heap_remove(&vm->timers, node);
+}
+
+/* Fires what is due. */
+static void fire_due(neap_Vm *vm) {
+  uint64_t when, now;
+  vm->soon = 0;
+  if (np_heap_min(&vm->timers, NULL) == NULL) return;
+  now = uv_hrtime();
+  while (np_heap_min(&vm->timers, &when) != NULL && when <= now) {
+    neap_Timer *t = (neap_Timer *)np_heap_pop(&vm->timers);
+    t->fire(vm, t);
+  }
+}
+
+/* == Turns ============================================================ */
+
+void np_ready(neap_Vm *vm, np_Node *node) {
+  (void)np_ring_push(&vm->ready, node); /* reserved by np_reserve */
+  if (!vm->idling) start_idle(vm);
+}
+
+int np_reserve(neap_Vm *vm) {
+  size_t need = vm->ntasks + vm->nscheduled + 8;
+  if (need <= vm->ready.mask + 1) return 0; /* mask is -1 without slots */
+  return np_ring_reserve(&vm->ready, need) < 0 ? UV_ENOMEM : 0;
+}
+
+static void run_turn(neap_Vm *vm, size_t n) {
+  vm->turns++;
+  while (n-- > 0) {
+    np_Node *node = np_ring_pop(&vm->ready);
+    node->run(vm, node);
+  }
+}
+
+void np_interrupt_handle(neap_Vm *vm);
+void np_pool_trim(neap_Vm *vm);
+
+static void on_check(uv_check_t *check) {
+  neap_Vm *vm = check->data;
+  uint64_t start;
+  size_t ran = 0, look = 16, n;
+  if (vm->turning) return;
+  vm->turning = 1;
+  if (vm->interrupted) np_interrupt_handle(vm);
+  fire_due(vm);
+  start = 0;
+  while (ran < SLICE_NODES && (n = np_ring_count(&vm->ready)) > 0) {
+    run_turn(vm, n);
+    ran += n;
+    if (ran >= look) {
+      uint64_t now = uv_hrtime();
+      if (start == 0) start = now;
+      if (now - start > SLICE_TIME) break;
+      look = ran + 16;
+    }
+    if (vm->soon) fire_due(vm);
+  }
+  vm->turning = 0;
+  if (np_ring_count(&vm->ready) == 0) {
+    if (vm->idling) uv_idle_stop(&vm->idle);
+    vm->idling = 0;
+    if (vm->npool > 1024) np_pool_trim(vm);
+  }
+  arm(vm);
+}
+
+static void on_async(uv_async_t *async) { (void)async; }
+
+void np_loop_pass(neap_Vm *vm) {
+  (void)uv_run(vm->loop,
+               np_ring_count(&vm->ready) > 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+}
+
+/* == Opening and closing ============================================== */
+
+int np_loop_open(neap_Vm *vm) {
+  int err;
+  if (vm->owns_loop && (err = uv_loop_init(vm->loop)) < 0) {
+    vm->owns_loop = 0;
+    return err;
+  }
+  np_ring_init(&vm->ready);
+  np_heap_init(&vm->timers);
+  if ((err = uv_async_init(vm->loop, &vm->async, on_async)) < 0) return err;
+  (void)uv_check_init(vm->loop, &vm->check); /* these cannot fail */
+  (void)uv_idle_init(vm->loop, &vm->idle);
+  (void)uv_timer_init(vm->loop, &vm->timer);
+  vm->check.data = vm->idle.data = vm->timer.data = vm->async.data = vm;
+  vm->uv_open = 1;
+  (void)uv_check_start(&vm->check, on_check);
+  uv_unref((uv_handle_t *)&vm->check);
+  uv_unref((uv_handle_t *)&vm->async);
+  return np_reserve(vm);
+}
+
+static void on_closed(uv_handle_t *handle) {
+  neap_Vm *vm = handle->data;
+  vm->uv_open--;
+}
+
+void np_loop_close(neap_Vm *vm) {
+  if (vm->uv_open) {
+    vm->uv_open = 4;
+    uv_ref((uv_handle_t *)&vm->async);
+    uv_close((uv_handle_t *)&vm->check, on_closed);
+    uv_close((uv_handle_t *)&vm->idle, on_closed);
+    uv_close((uv_handle_t *)&vm->timer, on_closed);
+    uv_close((uv_handle_t *)&vm->async, on_closed);
+    while (vm->uv_open > 0) (void)uv_run(vm->loop, UV_RUN_ONCE);
+  }
+  np_ring_free(&vm->ready);
+  np_heap_free(&vm->timers);
+  if (vm->owns_loop) {
+    int err = uv_loop_close(vm->loop);
+    if (err == UV_EBUSY) { /* a module left a handle that is not neap's */
+      (void)uv_run(vm->loop, UV_RUN_NOWAIT);
+      (void)uv_loop_close(vm->loop);
+    }
+  }
+}

@@ -1,0 +1,664 @@
+/*
+ * task.c - the life of a task: spawned, stepped, cancelled, ended.
+ *
+ * A task is a C struct with a Lua thread from the pool. Its Lua object (a
+ * future) exists only if somebody asks for it. The body runs under a pcall
+ * that can yield, in np_task_main, so that <close> handlers can await while
+ * an error is on its way; the same function stores the results while still
+ * inside the coroutine, where running out of memory is an ordinary error.
+ */
+#include <string.h>
+
+#include "vm.h"
+
+/* == Threads ========================================================== */
+
+static int grow_slots(neap_Vm *vm) {
+  uint32_t size = vm->slots_size == 0 ? 16 : vm->slots_size * 2;
+  np_Slot *slots = np_alloc(vm, vm->slots, vm->slots_size * sizeof *slots,
+                            size * sizeof *slots);
+  uint32_t *pool;
+  if (slots == NULL) return UV_ENOMEM;
+  vm->slots = slots;
+  pool = np_alloc(vm, vm->pool, vm->slots_size * sizeof *pool,
+                  size * sizeof *pool);
+  if (pool == NULL) return UV_ENOMEM; /* the larger slots do no harm */
+  vm->pool = pool;
+  vm->slots_size = size;
+  return 0;
+}
+
+/* A slot with a thread; raises when memory is out. */
+static uint32_t slot_take(lua_State *L, neap_Vm *vm) {
+  lua_State *T;
+  uint32_t slot;
+  if (vm->npool > 0) {
+    slot = vm->pool[--vm->npool];
+    if (vm->npool < vm->pool_low) vm->pool_low = vm->npool;
+    if (vm->slots[slot].L != NULL) return slot;
+    vm->pool[vm->npool++] = slot; /* until it has a thread again */
+  } else {
+    if (vm->nslots == vm->slots_size && grow_slots(vm) < 0)
+      luaL_error(L, "not enough memory");
+    slot = vm->nslots;
+    vm->slots[slot].L = NULL;
+    vm->slots[slot].task = NULL;
+    vm->pool[vm->npool++] = slot;
+    vm->nslots++;
+  }
+  np_store(L, vm, NP_S_THREADS);
+  T = lua_newthread(L);
+  np_thread_mark(T, NP_X_TASK);
+  lua_rawseti(L, -2, (lua_Integer)slot + 1);
+  lua_pop(L, 1);
+  vm->slots[slot].L = T;
+  vm->npool--;
+  return slot;
+}
+
+/* Gives half of the threads that nobody needed for a second to Lua. */
+void np_pool_trim(neap_Vm *vm) {
+  uint64_t now = uv_hrtime();
+  uint32_t drop;
+  if (vm->pool_time == 0) vm->pool_time = now;
+  if (now - vm->pool_time < 1000000000) return;
+  drop = vm->pool_low / 2;
+  vm->pool_time = now;
+  while (drop-- > 0) {
+    /* The emptied slots go below the ones with a thread. */
+    uint32_t slot = vm->pool[drop];
+    if (vm->slots[slot].L == NULL) continue;
+    vm->slots[slot].L = NULL;
+    lua_pushnil(vm->store);
+    lua_rawseti(vm->store, NP_S_THREADS, (lua_Integer)slot + 1);
+  }
+  vm->pool_low = vm->npool;
+}
+
+static void slot_release(neap_Vm *vm, uint32_t slot) {
+  lua_State *T = vm->slots[slot].L;
+  lua_settop(T, 0);
+  if (lua_gethookmask(T) != 0) lua_sethook(T, NULL, 0, 0);
+  vm->slots[slot].task = NULL;
+  vm->pool[vm->npool++] = slot;
+}
+
+/* == Spawning ========================================================= */
+
+static void task_step(neap_Vm *vm, np_Node *node);
+static int task_handler(lua_State *L);
+
+static void on_sleep(neap_Vm *vm, neap_Timer *timer) {
+  neap_Task *t = (neap_Task *)((char *)timer - offsetof(neap_Task, timer));
+  np_ready(vm, &t->link.node);
+}
+
+neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source) {
+  neap_Vm *vm = np_vm(L);
+  neap_Task *t;
+  uint32_t slot = slot_take(L, vm);
+  lua_State *T = vm->slots[slot].L;
+  vm->ntasks++;
+  t = np_reserve(vm) == 0 && lua_checkstack(T, nargs + 8) ?
+      np_alloc(vm, NULL, 0, sizeof *t) : NULL;
+  if (t == NULL) {
+    vm->ntasks--;
+    vm->pool[vm->npool++] = slot;
+    luaL_error(L, "not enough memory");
+    return NULL;
+  }
+  memset(t, 0, sizeof *t);
+  t->link.node.run = task_step;
+  t->timer.fire = on_sleep;
+  t->vm = vm;
+  t->L = T;
+  t->slot = slot;
+  t->id = ++vm->ids;
+  t->line = line;
+  t->source = source;
+  t->nargs = nargs + 2;
+  vm->slots[slot].task = t;
+  t->prev = vm->tasks_last;
+  if (t->prev != NULL) t->prev->next = t;
+  else vm->tasks = t;
+  vm->tasks_last = t;
+  vm->nlive++;
+  lua_pushcfunction(T, np_task_main);
+  lua_pushcfunction(T, task_handler);
+  lua_xmove(L, T, nargs + 1);
+  if (vm->current != NULL && (vm->current->flags & NP_T_CONTEXT)) {
+    t->flags |= NP_T_CONTEXT;
+    np_store(L, vm, NP_S_CONTEXTS);
+    lua_rawgeti(L, -1, (lua_Integer)vm->current->slot + 1);
+    lua_rawseti(L, -2, (lua_Integer)slot + 1);
+    lua_pop(L, 1);
+  }
+  np_ready(vm, &t->link.node);
+  return t;
+}
+
+neap_Task *np_task_from(lua_State *L, int index, int line, uint32_t source) {
+  if (np_co_test(L, index) != NULL)
+    return np_task_new(L, np_co_take(L, index), line, source);
+  index = lua_absindex(L, index);
+  np_push(L, np_vm(L), NP_R_AWAIT);
+  lua_pushvalue(L, index);
+  return np_task_new(L, 1, line, source);
+}
+
+void np_task_push(lua_State *L, neap_Task *t) {
+  neap_Vm *vm = t->vm;
+  np_store(L, vm, NP_S_FUTURES);
+  if (t->future == NULL) {
+    np_Future *f = np_future_new(L, NP_R_TASK);
+    f->task = t;
+    f->id = t->id;
+    f->line = t->line;
+    f->source = t->source;
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, (lua_Integer)t->slot + 1);
+    t->future = f;
+    lua_remove(L, -2);
+    return;
+  }
+  lua_rawgeti(L, -1, (lua_Integer)t->slot + 1);
+  lua_remove(L, -2);
+}
+
+neap_Task *np_task_find(neap_Vm *vm, uint32_t slot, uint64_t id) {
+  neap_Task *t = slot < vm->nslots ? vm->slots[slot].task : NULL;
+  return t != NULL && t->id == id ? t : NULL;
+}
+
+/* == Errors on their way up =========================================== */
+
+int np_inherit_push(lua_State *L, neap_Task *t) {
+  if (!(t->flags & NP_T_INHERIT)) {
+    lua_pushnil(L);
+    return 0;
+  }
+  np_store(L, t->vm, NP_S_INHERIT);
+  lua_rawgeti(L, -1, (lua_Integer)t->slot + 1);
+  lua_remove(L, -2);
+  return 1;
+}
+
+void np_inherit_set(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  neap_Task *t = vm->current;
+  int top = lua_gettop(L);
+  if (t == NULL) {
+    lua_pop(L, 2);
+    return;
+  }
+  np_store(L, vm, NP_S_INHERIT);
+  lua_createtable(L, 3, 0);
+  lua_pushvalue(L, top - 2);
+  lua_rawseti(L, -2, 1);
+  lua_pushvalue(L, top - 1);
+  lua_rawseti(L, -2, 2);
+  lua_pushvalue(L, top);
+  lua_rawseti(L, -2, 3);
+  lua_rawseti(L, -2, (lua_Integer)t->slot + 1);
+  t->flags |= NP_T_INHERIT;
+  lua_settop(L, top - 2);
+}
+
+/*
+ * The message handler of a task's body: keeps the traceback of an error that
+ * nothing inside catches. An error that came from another task already has
+ * one: to that only the line is added that was waiting.
+ */
+static int task_handler(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  neap_Task *t = vm->current;
+  int line;
+  uint32_t source;
+  lua_settop(L, 1);
+  if (t == NULL || np_is_own(L, 1)) return 1;
+  if (np_inherit_push(L, t)) {
+    lua_rawgeti(L, 2, 1);
+    if (lua_rawequal(L, 1, 3)) {
+      lua_rawgeti(L, 2, 2);
+      np_site(L, 1, &line, &source);
+      np_site_push(L, line, source);
+      lua_pushfstring(L, "%s\n\tawaited at %s",
+                      lua_isstring(L, 4) ? lua_tostring(L, 4) : "",
+                      lua_tostring(L, 5));
+      lua_rawseti(L, 2, 2);
+      lua_settop(L, 1);
+      return 1;
+    }
+  }
+  lua_settop(L, 1);
+  np_traceback(L, L, 1);
+  if (np_error_is(L, 1, "Error")) {
+    lua_pushvalue(L, 2);
+    lua_setfield(L, 1, "traceback");
+  }
+  lua_pushnil(L);
+  np_inherit_set(L);
+  return 1;
+}
+
+void np_take_traces(lua_State *L, neap_Task *t, int index) {
+  int top = lua_gettop(L);
+  if (np_inherit_push(L, t)) {
+    lua_rawgeti(L, top + 1, 1);
+    if (lua_rawequal(L, index, -1)) {
+      lua_rawgeti(L, top + 1, 2);
+      lua_rawgeti(L, top + 1, 3);
+      np_site_push(L, t->line, t->source);
+      if (t->source != 0)
+        lua_pushfstring(L, "%s\n\tspawned at %s",
+                        lua_isstring(L, top + 4) ? lua_tostring(L, top + 4)
+                                                 : "",
+                        lua_tostring(L, top + 5));
+      else
+        lua_pushvalue(L, top + 4);
+      lua_replace(L, top + 2);
+      lua_copy(L, top + 3, top + 1);
+      lua_settop(L, top + 2);
+      return;
+    }
+  }
+  lua_settop(L, top);
+  lua_pushnil(L);
+  lua_pushnil(L);
+}
+
+/* == The body ========================================================= */
+
+/* Stores what the body gave (first..top) or raised (on top). */
+static int task_store(lua_State *L, int state, int first) {
+  neap_Task *t = np_vm(L)->current;
+  int n = lua_gettop(L) - first + 1;
+  if (state == NP_FAILED) {
+    first = lua_gettop(L);
+    n = 1;
+    if (lua_isnil(L, first)) {
+      lua_pushnil(L);
+      np_error_wrap(L, first);
+      lua_replace(L, first);
+      lua_settop(L, first);
+      lua_pushliteral(L, "nil was raised as an error");
+      lua_setfield(L, first, "message");
+    }
+    if (np_error_is(L, first, "CancelledError")) state = NP_CANCELLED;
+  }
+  t->state = (uint8_t)state;
+  if (t->sink != NULL) t->sink->store(L, t->sink, t, first, n, state);
+  if (t->future == NULL) return 0;
+  np_task_push(L, t);
+  lua_insert(L, first);
+  if (state == NP_DONE) {
+    np_future_resolve(L, first, n);
+  } else {
+    if (state == NP_FAILED) {
+      np_take_traces(L, t, first + 1);
+      np_extra_set_nonnil(L, first, "spawned");
+      np_extra_set_nonnil(L, first, "traceback");
+    }
+    np_future_reject(L, first, state == NP_FAILED);
+  }
+  return 0;
+}
+
+static int task_ended(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  return task_store(L, status == LUA_OK || status == LUA_YIELD ?
+                    NP_DONE : NP_FAILED, 2);
+}
+
+int np_task_main(lua_State *L) {
+  neap_Task *t = np_vm(L)->current;
+  int status;
+  if (t->flags & NP_T_MUST_CANCEL) {
+    t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
+    lua_settop(L, 1);
+    np_cancel_push(L, t);
+    return task_store(L, NP_FAILED, 2);
+  }
+  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, task_ended);
+  return task_ended(L, status, 0);
+}
+
+/* == Steps ============================================================ */
+
+void np_task_free(neap_Vm *vm, neap_Task *t) {
+  np_alloc(vm, t, sizeof *t, 0);
+  vm->ntasks--;
+}
+
+static void tell_sink(neap_Vm *vm, np_Node *node) {
+  neap_Task *t = (neap_Task *)node;
+  t->sink->done(vm, t->sink, t);
+  np_task_free(vm, t);
+}
+
+static void forget(neap_Vm *vm, int table, uint32_t slot) {
+  lua_pushnil(vm->store);
+  lua_rawseti(vm->store, table, (lua_Integer)slot + 1);
+}
+
+/* Takes an ended task out of everything and tells who waits. */
+static void task_end(neap_Vm *vm, neap_Task *t) {
+  t->flags |= NP_T_ENDED;
+  if (t->prev != NULL) t->prev->next = t->next;
+  else vm->tasks = t->next;
+  if (t->next != NULL) t->next->prev = t->prev;
+  else vm->tasks_last = t->prev;
+  vm->nlive--;
+  if (vm->main == t) vm->main = NULL;
+  if (t->flags & NP_T_CONTEXT) forget(vm, NP_S_CONTEXTS, t->slot);
+  if (t->flags & NP_T_INHERIT) forget(vm, NP_S_INHERIT, t->slot);
+  if (t->future != NULL) {
+    t->future->cancelling = t->cancelling;
+    t->future->task = NULL;
+    np_future_finish(vm, t->future, t->state);
+    forget(vm, NP_S_FUTURES, t->slot);
+  }
+  slot_release(vm, t->slot);
+  if (t->sink != NULL) {
+    t->link.node.run = tell_sink;
+    np_ready(vm, &t->link.node);
+  } else {
+    np_task_free(vm, t);
+  }
+}
+
+/* The body's end could not be stored: memory ran out. The error message is
+ * on top of T, or the one that was made for this moment is taken. */
+static void task_broke(neap_Vm *vm, neap_Task *t) {
+  lua_State *S = vm->store, *T = t->L;
+  t->state = NP_FAILED;
+  if (t->future != NULL) {
+    lua_rawgeti(S, NP_S_FUTURES, (lua_Integer)t->slot + 1);
+    if (lua_gettop(T) > 0 && !lua_isnil(T, -1))
+      lua_xmove(T, S, 1);
+    else
+      np_push(S, vm, NP_R_NOMEM);
+    t->future->flags |= NP_F_SINGLE;
+    lua_setiuservalue(S, -2, 1);
+    lua_pop(S, 1);
+  }
+  (void)lua_resetthread(T);
+}
+
+static void task_step(neap_Vm *vm, np_Node *node) {
+  neap_Task *t = (neap_Task *)node;
+  lua_State *T = t->L;
+  int n = t->nargs, status, results;
+  t->nargs = 0;
+  t->flags |= NP_T_STARTED;
+  vm->current = t;
+  vm->running = T;
+  status = lua_resume(T, vm->L, n, &results);
+  vm->current = NULL;
+  vm->running = NULL;
+  vm->resumes = NULL;
+  if (status == LUA_YIELD) {
+    if (vm->parking) {
+      vm->parking = 0;
+      if (vm->exiting != 1 || !(t->flags & NP_T_EXITING)) return;
+      vm->exiting = 2;
+      t->state = NP_CANCELLED;
+      (void)lua_resetthread(T); /* runs its <close> handlers, no error */
+    } else { /* C code yields by itself: it gets a turn's pause */
+      lua_pop(T, results);
+      np_ready(vm, &t->link.node);
+      return;
+    }
+  } else if (status != LUA_OK) {
+    task_broke(vm, t);
+  }
+  task_end(vm, t);
+}
+
+/* == Cancelling ======================================================= */
+
+void np_cancel_push(lua_State *L, neap_Task *t) {
+  neap_Vm *vm = t->vm;
+  const char *message = "the task was cancelled";
+  if (t->flags & NP_T_INTERRUPTED) message = "interrupted!";
+  vm->cancels = 1;
+  neap_error_new(L, "CancelledError", 1, NULL, message);
+  if (t->future != NULL && !(t->flags & NP_T_INTERRUPTED)) {
+    np_task_push(L, t);
+    np_extra_get(L, -1, "cancel_message");
+    if (!lua_isnil(L, -1)) lua_setfield(L, -3, "message");
+    else lua_pop(L, 1);
+    lua_pop(L, 1);
+  }
+  np_push(L, vm, NP_R_OWN);
+  lua_pushvalue(L, -2);
+  lua_pushinteger(L, (lua_Integer)t->id);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+int np_is_own(lua_State *L, int index) {
+  neap_Vm *vm = np_vm(L);
+  int is;
+  if (!vm->cancels || vm->current == NULL || !lua_istable(L, index))
+    return 0;
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 3, NULL);
+  np_push(L, vm, NP_R_OWN);
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  is = lua_tointeger(L, -1) == (lua_Integer)vm->current->id;
+  lua_pop(L, 2);
+  return is;
+}
+
+int np_task_cancel(neap_Task *t) {
+  if (t->flags & NP_T_ENDED) return 0;
+  t->cancelling++;
+  if (t->awaiting != NULL) {
+    if (t->awaiting->state == NP_PENDING && np_future_cancel(t->awaiting)) {
+      t->flags |= NP_T_CANCEL_SENT;
+      return 1;
+    }
+  } else if (t->wait != NULL) {
+    neap_Wait *w = t->wait;
+    t->wait = NULL;
+    w->task = NULL;
+    if (w->abort != NULL) w->abort(w);
+    np_ready(t->vm, &t->link.node);
+  } else if (np_heap_test((np_HeapNode *)&t->timer)) {
+    neap_timer_stop(t->vm, &t->timer);
+    np_ready(t->vm, &t->link.node);
+  }
+  t->flags |= NP_T_MUST_CANCEL;
+  return 1;
+}
+
+int np_task_uncancel(neap_Task *t) {
+  if (t->cancelling > 0 && --t->cancelling == 0)
+    t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
+  return t->cancelling;
+}
+
+/* == Interrupts ======================================================= */
+
+void np_interrupt_handle(neap_Vm *vm) {
+  vm->interrupted = 0;
+  if (vm->main == NULL) return;
+  vm->main->flags |= NP_T_INTERRUPTED;
+  (void)np_task_cancel(vm->main);
+}
+
+/* Runs before the next instruction of whatever runs. */
+static void on_interrupt(lua_State *L, lua_Debug *ar) {
+  neap_Vm *vm = np_vm(L);
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  if (!vm->interrupted) return;
+  if (vm->main == NULL || vm->main != vm->current) {
+    np_interrupt_handle(vm);
+    return;
+  }
+  vm->interrupted = 0;
+  vm->main->flags |= NP_T_INTERRUPTED;
+  vm->main->cancelling++;
+  np_cancel_push(L, vm->main);
+  lua_error(L);
+}
+
+void neap_interrupt(neap_Vm *vm) {
+  lua_State *running = vm->running;
+  vm->interrupted = 1;
+  if (running != NULL)
+    lua_sethook(running, on_interrupt,
+                LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+  (void)uv_async_send(&vm->async);
+}
+
+/* == Lua's side ======================================================= */
+
+/* Checks the options table at `index` for `name` and pushes that (or nil). */
+static void option_name(lua_State *L, int index) {
+  if (lua_isnoneornil(L, index)) {
+    lua_pushnil(L);
+    return;
+  }
+  luaL_checktype(L, index, LUA_TTABLE);
+  lua_pushnil(L);
+  while (lua_next(L, index) != 0) {
+    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING ||
+        strcmp(lua_tostring(L, -1), "name") != 0) {
+      luaL_tolstring(L, -1, NULL);
+      np_error(L, "unknown option '%s' for create_task",
+               lua_tostring(L, -1));
+    }
+  }
+  if (lua_getfield(L, index, "name") != LUA_TNIL &&
+      lua_type(L, -1) != LUA_TSTRING)
+    np_error(L, "option 'name' of create_task must be a string, not a %s",
+             luaL_typename(L, -1));
+}
+
+/* asyncio.create_task(x [, {name=}]) -> Task */
+static int create_task(lua_State *L) {
+  neap_Task *t;
+  int line;
+  uint32_t source;
+  lua_settop(L, 2);
+  if (np_co_test(L, 1) == NULL &&
+      luaL_getmetafield(L, 1, "__await") == LUA_TNIL)
+    return np_error(L, "create_task needs a coroutine object, not a %s "
+                    "value", luaL_typename(L, 1));
+  lua_settop(L, 2);
+  option_name(L, 2);
+  np_site(L, 1, &line, &source);
+  t = np_task_from(L, 1, line, source);
+  np_task_push(L, t);
+  if (!lua_isnil(L, 3)) {
+    lua_pushvalue(L, 3);
+    np_extra_set(L, -2, "name");
+  }
+  return 1;
+}
+
+/* asyncio.current_task() -> Task, nil outside of one */
+static int current_task(lua_State *L) {
+  neap_Task *t = np_vm(L)->current;
+  if (t == NULL) lua_pushnil(L);
+  else np_task_push(L, t);
+  return 1;
+}
+
+/* asyncio.all_tasks() -> list of the tasks that have not ended */
+static int all_tasks(lua_State *L) {
+  neap_Task *t;
+  lua_Integer i = 0;
+  lua_newtable(L);
+  for (t = np_vm(L)->tasks; t != NULL; t = t->next) {
+    np_task_push(L, t);
+    lua_rawseti(L, -2, ++i);
+  }
+  return 1;
+}
+
+static int sleep_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  np_resumed(L, np_vm(L)->current);
+  lua_settop(L, 2);
+  return 1;
+}
+
+/* asyncio.sleep(seconds [, value]): gives value */
+static int task_sleep(lua_State *L) {
+  lua_Number s = luaL_checknumber(L, 1);
+  neap_Task *t = np_park_check(L);
+  if (s != s) return luaL_argerror(L, 1, "number expected, got nan");
+  if (!(s > 0) || (t->flags & NP_T_MUST_CANCEL)) {
+    np_ready(t->vm, &t->link.node);
+  } else {
+    uint64_t ns = s < 1e9 ? (uint64_t)(s * 1e9) : (uint64_t)1e18;
+    if (neap_timer_start(t->vm, &t->timer, uv_hrtime() + ns) < 0)
+      return luaL_error(L, "not enough memory");
+  }
+  return np_park(L, 0, sleep_done);
+}
+
+/* asyncio.time() -> seconds of the loop's clock */
+static int task_time(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)uv_hrtime() / 1e9);
+  return 1;
+}
+
+/* context() -> the running task's table of context variables, or nil */
+static int context_get(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  if (vm->current == NULL || !(vm->current->flags & NP_T_CONTEXT)) return 0;
+  np_store(L, vm, NP_S_CONTEXTS);
+  lua_rawgeti(L, -1, (lua_Integer)vm->current->slot + 1);
+  return 1;
+}
+
+/* set_context(table): 1 if a task runs, so that there is where to keep it */
+static int context_set(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  if (vm->current != NULL) {
+    np_store(L, vm, NP_S_CONTEXTS);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, (lua_Integer)vm->current->slot + 1);
+    vm->current->flags |= NP_T_CONTEXT;
+  }
+  lua_pushboolean(L, vm->current != NULL);
+  return 1;
+}
+
+static int is_main(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  lua_pushboolean(L, vm->current != NULL &&
+                  vm->current->flags & NP_T_MAIN);
+  return 1;
+}
+
+void np_task_open(lua_State *L) {
+  static const luaL_Reg functions[] = {
+    {"create_task", create_task}, {"current_task", current_task},
+    {"all_tasks", all_tasks}, {"time", task_time},
+    {"_context", context_get}, {"_set_context", context_set},
+    {"_is_main", is_main}, {NULL, NULL}};
+  static const neap_Async async[] = {{"sleep", task_sleep}, {NULL, NULL}};
+  neap_Vm *vm = np_vm(L);
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  np_keep(L, vm, NP_R_OWN);
+  lua_pushliteral(L, "not enough memory");
+  np_keep(L, vm, NP_R_NOMEM);
+  np_push(L, vm, NP_R_ASYNCIO);
+  luaL_setfuncs(L, functions, 0);
+  neap_setasync(L, async);
+  lua_pop(L, 1);
+}

@@ -1,0 +1,184 @@
+/*
+ * timeout.c - timeout scopes: local t <close> = asyncio.timeout(seconds).
+ *
+ * A scope is a timer that cancels the task which made it, and a __close that
+ * turns that very cancellation into a TimeoutError. Whether the cancellation
+ * is the scope's own is decided by counting requests, as asyncio does.
+ */
+#include "vm.h"
+
+enum { ACTIVE, EXPIRING, EXPIRED, LEFT };
+
+typedef struct Timeout {
+  neap_Timer timer; /* first */
+  uint64_t id;      /* of the task */
+  uint32_t slot;
+  uint16_t cancelling; /* requests when the scope began */
+  uint8_t state, limited;
+  lua_Number when;
+  neap_Vm *vm;
+} Timeout;
+
+static void on_timeout(neap_Vm *vm, neap_Timer *timer) {
+  Timeout *s = (Timeout *)timer;
+  neap_Task *t = np_task_find(vm, s->slot, s->id);
+  if (t == NULL || !np_task_cancel(t)) return;
+  s->state = EXPIRING;
+}
+
+static void start(lua_State *L, Timeout *s) {
+  neap_Vm *vm = s->vm;
+  uint64_t now = uv_hrtime(), ns;
+  lua_Number when = s->when * 1e9;
+  ns = when < 1e18 + (lua_Number)now ? when > 0 ? (uint64_t)when : 0
+                                     : now + (uint64_t)1e18;
+  if (ns <= now) vm->soon = 1;
+  if (neap_timer_start(vm, &s->timer, ns) < 0)
+    luaL_error(L, "not enough memory");
+}
+
+static int scope_new(lua_State *L, int limited, lua_Number when) {
+  neap_Vm *vm = np_vm(L);
+  neap_Task *t = vm->current;
+  Timeout *s;
+  if (t == NULL) return np_error(L, "a timeout scope needs a task");
+  s = lua_newuserdatauv(L, sizeof *s, 0);
+  s->timer.index = 0;
+  s->timer.fire = on_timeout;
+  s->id = t->id;
+  s->slot = t->slot;
+  s->cancelling = t->cancelling;
+  s->state = ACTIVE;
+  s->limited = (uint8_t)limited;
+  s->when = when;
+  s->vm = vm;
+  np_push(L, vm, NP_R_TIMEOUT);
+  lua_setmetatable(L, -2);
+  if (limited) start(L, s);
+  return 1;
+}
+
+/* asyncio.timeout(seconds or nil) -> scope */
+static int timeout(lua_State *L) {
+  lua_Number s;
+  if (lua_isnoneornil(L, 1)) return scope_new(L, 0, 0);
+  s = luaL_checknumber(L, 1);
+  luaL_argcheck(L, s == s, 1, "a number of seconds expected, got nan");
+  return scope_new(L, 1, (lua_Number)uv_hrtime() / 1e9 + s);
+}
+
+/* asyncio.timeout_at(time or nil) -> scope */
+static int timeout_at(lua_State *L) {
+  lua_Number when;
+  if (lua_isnoneornil(L, 1)) return scope_new(L, 0, 0);
+  when = luaL_checknumber(L, 1);
+  luaL_argcheck(L, when == when, 1, "a time expected, got nan");
+  return scope_new(L, 1, when);
+}
+
+static Timeout *check(lua_State *L) {
+  Timeout *s = lua_touserdata(L, 1);
+  int is = 0;
+  if (s != NULL && lua_getmetatable(L, 1)) {
+    np_push(L, np_vm(L), NP_R_TIMEOUT);
+    np_push(L, np_vm(L), NP_R_TIMEOUT_LEFT);
+    is = lua_rawequal(L, -1, -3) || lua_rawequal(L, -2, -3);
+    lua_pop(L, 3);
+  }
+  luaL_argexpected(L, is, 1, "timeout scope");
+  return s;
+}
+
+/* __close(scope, error) */
+static int scope_close(lua_State *L) {
+  Timeout *s = check(L);
+  neap_Task *t = np_task_find(s->vm, s->slot, s->id);
+  if (s->state == EXPIRED || s->state == LEFT)
+    return np_error(L, "a timeout scope can be used only once");
+  neap_timer_stop(s->vm, &s->timer);
+  np_push(L, s->vm, NP_R_TIMEOUT_LEFT); /* has no finalizer: collected fast */
+  lua_setmetatable(L, 1);
+  if (s->state == ACTIVE) {
+    s->state = LEFT;
+    return 0;
+  }
+  s->state = EXPIRED;
+  if (t == NULL) return 0;
+  if (np_task_uncancel(t) > s->cancelling || lua_isnoneornil(L, 2))
+    return 0;
+  if (!np_error_is(L, 2, "CancelledError")) return 0;
+  neap_error_new(L, "TimeoutError", 1, NULL, "timed out");
+  lua_pushvalue(L, 2);
+  lua_setfield(L, -2, "cause");
+  return lua_error(L);
+}
+
+static int scope_when(lua_State *L) {
+  Timeout *s = check(L);
+  if (!s->limited) return 0;
+  lua_pushnumber(L, s->when);
+  return 1;
+}
+
+/* scope:reschedule(time or nil) */
+static int scope_reschedule(lua_State *L) {
+  Timeout *s = check(L);
+  if (s->state != ACTIVE)
+    return np_error(L, "cannot reschedule a timeout scope that %s",
+                    s->state == LEFT ? "was left" : "has expired");
+  if (lua_isnoneornil(L, 2)) {
+    s->limited = 0;
+    neap_timer_stop(s->vm, &s->timer);
+    return 0;
+  }
+  s->when = luaL_checknumber(L, 2);
+  luaL_argcheck(L, s->when == s->when, 2, "a time expected, got nan");
+  s->limited = 1;
+  start(L, s);
+  return 0;
+}
+
+static int scope_expired(lua_State *L) {
+  Timeout *s = check(L);
+  lua_pushboolean(L, s->state == EXPIRING || s->state == EXPIRED);
+  return 1;
+}
+
+static int scope_gc(lua_State *L) {
+  Timeout *s = check(L);
+  neap_timer_stop(s->vm, &s->timer);
+  if (s->state == ACTIVE && !s->vm->closing)
+    neap_report(s->vm, NEAP_REPORT_WARNING, "a timeout scope was never left: "
+                "write local t <close> = asyncio.timeout(...)", NULL);
+  return 0;
+}
+
+static void metatable(lua_State *L, int what, int gc) {
+  static const luaL_Reg methods[] = {
+    {"when", scope_when}, {"reschedule", scope_reschedule},
+    {"expired", scope_expired}, {NULL, NULL}};
+  lua_newtable(L);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pushliteral(L, "timeout scope");
+  lua_setfield(L, -2, "__name");
+  lua_pushcfunction(L, scope_close);
+  lua_setfield(L, -2, "__close");
+  if (gc) {
+    lua_pushcfunction(L, scope_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  np_keep(L, np_vm(L), what);
+}
+
+void np_timeout_open(lua_State *L) {
+  metatable(L, NP_R_TIMEOUT, 1);
+  metatable(L, NP_R_TIMEOUT_LEFT, 0);
+  np_push(L, np_vm(L), NP_R_ASYNCIO);
+  lua_pushcfunction(L, timeout);
+  lua_setfield(L, -2, "timeout");
+  lua_pushcfunction(L, timeout_at);
+  lua_setfield(L, -2, "timeout_at");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,314 @@
+/*
+ * vm.c - a machine: made, driven by its host, and freed.
+ *
+ * This file puts the others together and is the part of neap.h that a host
+ * sees first. It opens Lua's libraries, then what neap changes in them, then
+ * asyncio out of the table of modules.
+ */
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm.h"
+
+/* == Memory and reports =============================================== */
+
+static void *own_alloc(void *slab, void *block, size_t old, size_t size) {
+  return np_slab_realloc(slab, block, old, size);
+}
+
+void *np_alloc(neap_Vm *vm, void *block, size_t old, size_t size) {
+  return vm->alloc(vm->alloc_data, block, old, size);
+}
+
+void np_keep(lua_State *L, neap_Vm *vm, int what) {
+  vm->ref[what] = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void neap_report(neap_Vm *vm, int kind, const char *text,
+                 const char *traceback) {
+  neap_Report report;
+  if (kind == NEAP_REPORT_ERROR) vm->failed = 1;
+  if (vm->report == NULL) return;
+  report.kind = kind;
+  report.text = text;
+  report.traceback = traceback;
+  report.task = NULL;
+  vm->report(vm, &report);
+}
+
+int neap_failed(neap_Vm *vm) { return vm->failed; }
+int neap_debug(neap_Vm *vm) { return vm->debug; }
+void neap_set_debug(neap_Vm *vm, int on) { vm->debug = on; }
+lua_State *neap_state(neap_Vm *vm) { return vm->L; }
+neap_Vm *neap_vm(lua_State *L) { return np_vm(L); }
+struct uv_loop_s *neap_loop(lua_State *L) { return np_vm(L)->loop; }
+void *neap_data(neap_Vm *vm) { return vm->data; }
+
+/* Lua's warnings, as its own state has them: off until "@on". */
+static void on_warning(void *ud, const char *message, int more) {
+  neap_Vm *vm = ud;
+  if (!vm->warn_more && !more && message[0] == '@') {
+    if (strcmp(message, "@on") == 0) vm->warn = 1;
+    else if (strcmp(message, "@off") == 0) vm->warn = 0;
+    return;
+  }
+  if (vm->warn) {
+    if (!vm->warn_more) fputs("Lua warning: ", stderr);
+    fputs(message, stderr);
+    if (!more) fputc('\n', stderr);
+    fflush(stderr);
+  }
+  vm->warn_more = more;
+}
+
+static int on_panic(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  fprintf(stderr, "neap: error outside of any protection: %s\n",
+          message != NULL ? message : "not a string");
+  return 0; /* Lua aborts */
+}
+
+/* == Opening ========================================================== */
+
+static void open_store(lua_State *L, neap_Vm *vm) {
+  int i;
+  vm->store = lua_newthread(L);
+  (void)luaL_ref(L, LUA_REGISTRYINDEX);
+  vm->calls = lua_newthread(L);
+  (void)luaL_ref(L, LUA_REGISTRYINDEX);
+  if (!lua_checkstack(vm->store, 50))
+    luaL_error(L, "not enough memory");
+  for (i = 1; i <= NP_S_LAST; i++) {
+    lua_newtable(L);
+    lua_xmove(L, vm->store, 1);
+  }
+}
+
+static int debug_get(lua_State *L) {
+  lua_pushboolean(L, np_vm(L)->debug);
+  return 1;
+}
+
+static int debug_set(lua_State *L) {
+  np_vm(L)->debug = lua_toboolean(L, 1);
+  return 0;
+}
+
+/* Runs the Lua half of asyncio, with the table that C has filled. */
+static void open_asyncio(lua_State *L, neap_Vm *vm) {
+  static const luaL_Reg functions[] = {
+    {"_get_debug", debug_get}, {"_set_debug", debug_set}, {NULL, NULL}};
+  np_push(L, vm, NP_R_ASYNCIO);
+  luaL_setfuncs(L, functions, 0);
+  lua_pushvalue(L, -1);
+  lua_setglobal(L, "asyncio");
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "neap.asyncio.core");
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "neap.asyncio");
+  lua_call(L, 1, 0);
+  lua_pop(L, 2);
+}
+
+static int open_all(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  if (vm->ignore_env) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  }
+  luaL_openlibs(L);
+  open_store(L, vm);
+  lua_createtable(L, 0, 64);
+  np_keep(L, vm, NP_R_ASYNCIO);
+  np_error_open(L);
+  np_async_open(L);
+  np_future_open(L);
+  np_callback_open(L);
+  np_task_open(L);
+  np_gather_open(L);
+  np_timeout_open(L);
+  np_coro_open(L);
+  np_base_open(L);
+  np_load_open(L);
+  np_handle_open(L);
+  open_asyncio(L, vm);
+  return 0;
+}
+
+static void take_options(neap_Vm *vm, const neap_Options *given) {
+  neap_Options o;
+  memset(&o, 0, sizeof o);
+  if (given != NULL)
+    memcpy(&o, given, given->size < sizeof o ? given->size : sizeof o);
+  vm->loop = o.loop;
+  vm->alloc = o.alloc;
+  vm->alloc_data = o.alloc_data;
+  vm->report = o.report;
+  vm->data = o.data;
+  vm->debug = o.debug;
+  vm->ignore_env = o.ignore_env;
+}
+
+neap_Vm *neap_vm_new(const neap_Options *options) {
+  neap_Vm *vm = aligned_alloc(64, (sizeof *vm + 63) / 64 * 64);
+  if (vm == NULL) return NULL;
+  memset(vm, 0, sizeof *vm);
+  take_options(vm, options);
+  if (vm->alloc == NULL) {
+    vm->slab = np_slab_new();
+    if (vm->slab == NULL) goto fail;
+    vm->alloc = own_alloc;
+    vm->alloc_data = vm->slab;
+  }
+  if (vm->loop == NULL) {
+    vm->loop = &vm->own_loop;
+    vm->owns_loop = 1;
+  }
+  if (np_loop_open(vm) < 0) goto fail;
+  vm->L = lua_newstate(vm->alloc, vm->alloc_data);
+  if (vm->L == NULL) goto fail;
+  *np_extra(vm->L) = (uintptr_t)vm;
+  (void)lua_atpanic(vm->L, on_panic);
+  lua_setwarnf(vm->L, on_warning, vm);
+  lua_pushcfunction(vm->L, open_all);
+  if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) {
+    neap_report(vm, NEAP_REPORT_ERROR, lua_tostring(vm->L, -1), NULL);
+    goto fail;
+  }
+  return vm;
+fail:
+  neap_vm_free(vm);
+  return NULL;
+}
+
+/* == Driving ========================================================== */
+
+/* A pass that waits even if nothing in the loop can end the waiting but
+ * another thread or a signal. */
+static void pass(neap_Vm *vm) {
+  uv_ref((uv_handle_t *)&vm->async);
+  np_loop_pass(vm);
+  uv_unref((uv_handle_t *)&vm->async);
+}
+
+void neap_spawn(lua_State *L, int nargs, const char *name) {
+  int line;
+  uint32_t source;
+  neap_Task *t;
+  np_site(L, 0, &line, &source);
+  t = np_task_new(L, nargs, line, source);
+  t->flags |= NP_T_MAIN;
+  np_task_push(L, t);
+  if (name != NULL) {
+    lua_pushstring(L, name);
+    np_extra_set(L, -2, "name");
+  }
+}
+
+static int future_values(lua_State *L) {
+  return np_future_values(L, 1);
+}
+
+int neap_wait(lua_State *L, int index, int *nresults) {
+  neap_Vm *vm = np_vm(L);
+  np_Future *f = np_future_check(L, index);
+  int top = lua_gettop(L), status;
+  index = lua_absindex(L, index);
+  if (vm->current != NULL || vm->turning)
+    return np_error(L, "neap_wait inside of a task or callback");
+  while (f->state == NP_PENDING && !vm->exiting) pass(vm);
+  *nresults = 0;
+  if (vm->exiting) {
+    lua_pushnil(L);
+    return NEAP_ECANCELED;
+  }
+  if (f->state == NP_CANCELLED) {
+    lua_pushcfunction(L, future_values);
+    lua_pushvalue(L, index);
+    (void)lua_pcall(L, 1, 1, 0);
+    return NEAP_ECANCELED;
+  }
+  lua_pushcfunction(L, future_values);
+  lua_pushvalue(L, index);
+  status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  *nresults = lua_gettop(L) - top;
+  return status;
+}
+
+static void cancel_all(neap_Vm *vm) {
+  neap_Task *t, *next;
+  for (t = vm->tasks; t != NULL; t = next) {
+    next = t->next;
+    if (!(t->flags & NP_T_FINISHING)) {
+      t->flags |= NP_T_FINISHING;
+      (void)np_task_cancel(t);
+    }
+  }
+}
+
+void neap_finish(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  while (vm->nlive > 0) {
+    cancel_all(vm);
+    pass(vm);
+  }
+  np_report_all_lost(L);
+}
+
+void neap_run(neap_Vm *vm) {
+  while (vm->nlive > 0 && !vm->exiting) pass(vm);
+}
+
+int neap_cancel(lua_State *L, int index, const char *message) {
+  np_Future *f = np_future_check(L, index);
+  if (message != NULL && f->state == NP_PENDING) {
+    lua_pushstring(L, message);
+    np_extra_set(L, index < 0 ? index - 1 : index, "cancel_message");
+  }
+  return np_future_cancel(f);
+}
+
+void neap_set_main(lua_State *L, int index) {
+  np_Future *f = np_future_check(L, index);
+  np_vm(L)->main = f->task;
+}
+
+int neap_exiting(neap_Vm *vm, int *code) {
+  if (vm->exiting && code != NULL) *code = vm->exit_code;
+  return vm->exiting != 0;
+}
+
+/* == Freeing ========================================================== */
+
+static int finish(lua_State *L) {
+  neap_finish(L);
+  return 0;
+}
+
+void neap_vm_free(neap_Vm *vm) {
+  if (vm == NULL) return;
+  if (vm->L != NULL && vm->store != NULL) {
+    vm->exiting = 0;
+    lua_settop(vm->L, 0);
+    lua_pushcfunction(vm->L, finish);
+    if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) lua_settop(vm->L, 0);
+    np_handle_close_all(vm);
+  }
+  vm->closing = 1;
+  if (vm->L != NULL) {
+    /* Objects that are collected last may still have to be closed. */
+    lua_State *L = vm->L;
+    lua_close(L);
+    if (vm->nhandles > 0) np_handle_close_all(vm);
+  }
+  if (vm->loop != NULL) np_loop_close(vm);
+  if (vm->slots != NULL)
+    np_alloc(vm, vm->slots, vm->slots_size * sizeof *vm->slots, 0);
+  if (vm->pool != NULL)
+    np_alloc(vm, vm->pool, vm->slots_size * sizeof *vm->pool, 0);
+  np_slab_free(vm->slab);
+  free(vm);
+}

@@ -1,0 +1,428 @@
+/*
+ * vm.h - what the files of vm/ share: the machine, its tasks and futures.
+ *
+ * The life of one await, in one place: a C function that must wait calls
+ * np_park, which yields the Lua thread up to np_task_step; a callback of
+ * libuv, another task or a timer pushes the task's node into the ready ring;
+ * the next turn of the loop resumes the thread, whose continuation either
+ * raises the task's cancellation or goes on.
+ *
+ * Memory: what a machine allocates in C comes from its own allocator by
+ * np_alloc; a pending task is anchored by its slot (thread and future in the
+ * tables of the store), a finished one only by whoever holds its future.
+ */
+#ifndef NP_VM_H
+#define NP_VM_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <uv.h>
+
+#include "heap.h"
+#include "neap.h"
+#include "ring.h"
+#include "slab.h"
+
+/* == Nodes: whatever can be run in a turn ============================= */
+
+typedef struct np_Node np_Node;
+
+/* Something in the ready ring; `run` is called once for each push. */
+struct np_Node {
+  void (*run)(neap_Vm *vm, np_Node *node);
+};
+
+typedef struct np_Link np_Link;
+
+/* A node that can wait in a future's list until the future is done. */
+struct np_Link {
+  np_Node node; /* first */
+  np_Link *prev, *next;
+};
+
+/* == Futures ========================================================== */
+
+typedef struct neap_Task neap_Task;
+typedef struct np_Future np_Future;
+
+enum { NP_PENDING, NP_DONE, NP_FAILED, NP_CANCELLED };
+
+enum {
+  NP_F_TASK = 1,      /* made for a task: a Lua Task */
+  NP_F_RETRIEVED = 2, /* somebody looked at the error */
+  NP_F_SINGLE = 4     /* the value is itself, not in a list with n */
+};
+
+/*
+ * The userdata of Future and Task. Its first user value is the value (or
+ * values, or error) once done, its second a table for what few of them have:
+ * name, traceback, callbacks.
+ */
+struct np_Future {
+  uint8_t state, flags;
+  np_Link list;    /* head of the ring of links that wait for it */
+  neap_Vm *vm;
+  neap_Task *task; /* the running task, NULL otherwise */
+  /* gives up the work behind it; NULL for a plain future */
+  int (*cancel)(np_Future *f);
+  uint64_t id; /* of its task: the number in its name */
+  int line;    /* where it was made */
+  uint32_t source;
+  uint16_t cancelling; /* of a task that has ended */
+};
+
+/* == Tasks ============================================================ */
+
+/*
+ * Who takes the values of a task without going through a future. `store`
+ * runs on the task's stack, where the values are first..first+n-1 (status
+ * NP_DONE) or the error at `first`; `done` runs in the next turn.
+ */
+typedef struct np_Sink np_Sink;
+struct np_Sink {
+  void (*store)(lua_State *L, np_Sink *s, neap_Task *t, int first, int n,
+                int status);
+  void (*done)(neap_Vm *vm, np_Sink *s, neap_Task *t);
+};
+
+enum {
+  NP_T_MUST_CANCEL = 1,  /* raise at the next resume */
+  NP_T_CANCEL_SENT = 2,  /* handed on to what it waits for */
+  NP_T_STARTED = 4,
+  NP_T_MAIN = 8,         /* the host spawned it: a main chunk */
+  NP_T_CONTEXT = 16,     /* has a table of context variables */
+  NP_T_INHERIT = 32,     /* an error of another task was raised in it */
+  NP_T_ENDED = 64,
+  NP_T_INTERRUPTED = 128,
+  NP_T_EXITING = 256,    /* it called os.exit(code, true) */
+  NP_T_FINISHING = 512   /* the machine ends: cancelled for that */
+};
+
+struct neap_Task {
+  np_Link link; /* first: its place in the ring or in a future's list */
+  neap_Timer timer; /* of its sleep */
+  neap_Vm *vm;
+  lua_State *L;
+  np_Future *future;   /* its object if somebody has it */
+  np_Future *awaiting; /* the future it is parked on */
+  neap_Wait *wait;     /* the native wait it is parked on */
+  np_Sink *sink;
+  neap_Task *prev, *next; /* all tasks of the machine, oldest first */
+  uint64_t id;
+  uint32_t number; /* for its sink: which child it is */
+  uint32_t turn;
+  uint32_t slot;
+  int status;
+  int line;          /* where it was spawned */
+  uint32_t source;
+  uint16_t cancelling;
+  uint16_t flags;
+  uint8_t state;     /* of a future, once ended */
+  int nargs;         /* for its first resume */
+};
+
+/* == Coroutine objects ================================================ */
+
+enum { NP_CO_NEW, NP_CO_USED };
+
+/* User values: the body, the function that made it, then the arguments. */
+typedef struct np_Co {
+  int state, nargs, line;
+} np_Co;
+
+/* == The machine ====================================================== */
+
+/* A thread for tasks: anchored in the store's table of threads. */
+typedef struct np_Slot {
+  lua_State *L;
+  neap_Task *task;
+} np_Slot;
+
+/* A coroutine.resume in progress; the chain tells whether all can yield. */
+typedef struct np_Resume {
+  lua_State *from;
+  struct np_Resume *prev;
+} np_Resume;
+
+/* Indices in the stack of the store, a thread that never runs. */
+enum {
+  NP_S_THREADS = 1, /* slot -> thread */
+  NP_S_FUTURES,     /* slot -> future of a running task */
+  NP_S_CONTEXTS,    /* slot -> context table */
+  NP_S_INHERIT,     /* slot -> {error, traceback, spawned} */
+  NP_S_SCHEDULED,   /* callback -> true: not to be collected */
+  NP_S_LAST = NP_S_SCHEDULED
+};
+
+/* Objects that C must find fast, as fields of the registry. */
+enum {
+  NP_R_CO,        /* metatable of new coroutine objects */
+  NP_R_CO_USED,   /* and of used ones */
+  NP_R_FUTURE, NP_R_TASK, NP_R_CALLBACK, NP_R_SENTINEL, NP_R_TIMEOUT,
+  NP_R_TIMEOUT_LEFT,
+  NP_R_CALLS,     /* callee -> what to call for an await */
+  NP_R_AWAIT, NP_R_METHOD, NP_R_ASYNC, NP_R_NIL, NP_R_RETURN,
+  NP_R_NAMES,     /* body -> name of the async function */
+  NP_R_ERRORS,    /* name -> error class; class -> true */
+  NP_R_OWN,       /* CancelledError -> the task that it is for */
+  NP_R_SOURCES,   /* number <-> name of a source */
+  NP_R_HANDLES,   /* handle -> object, weak */
+  NP_R_ASYNCIO,   /* the table */
+  NP_R_NOMEM,     /* message of a task that ran out of memory */
+  NP_R_HANDLER,   /* exception handler of the loop */
+  NP_R_GUARD, NP_R_WRAP,
+  NP_R_LOST,      /* failed futures that nobody has looked at, weak */
+  NP_R_COUNT
+};
+
+struct neap_Vm {
+  lua_State *L;     /* the main state, for the host */
+  lua_State *store; /* see NP_S_* */
+  lua_State *calls; /* runs callbacks outside any task */
+  uv_loop_t *loop;
+  np_Ring ready;
+  np_Heap timers;
+  uint64_t turns;
+  neap_Task *current;   /* the task that runs now */
+  lua_State *running;   /* the Lua thread that runs now */
+  np_Resume *resumes;   /* coroutine.resume's in progress, innermost first */
+  int parking;          /* an await yields, not coroutine.yield */
+  int cancels;          /* some cancellation was raised in this machine */
+  int ref[NP_R_COUNT];
+
+  neap_Task *tasks, *tasks_last;
+  neap_Task *main;
+  uint64_t ids;
+  size_t ntasks, nscheduled; /* structs alive: what can be in the ring */
+  size_t nlive;              /* tasks that have not ended */
+  np_Slot *slots;
+  uint32_t nslots, slots_size;
+  uint32_t *pool; /* free slots, a stack */
+  uint32_t npool, pool_low;
+  uint64_t pool_time;
+
+  char last_source[LUA_IDSIZE]; /* cache of np_site */
+  uint32_t last_number;
+  uint32_t nsources;
+
+  neap_Handle *handles;
+  size_t nhandles; /* libuv's that are not closed yet */
+  size_t nopen;    /* handles that nobody closed */
+  int closing;     /* the machine is being freed */
+  int failed, debug;
+  volatile int interrupted;
+  int exiting, exit_code;
+  double slow;
+  lua_CFunction traceback; /* debug.traceback */
+
+  uv_check_t check;
+  uv_idle_t idle;
+  uv_timer_t timer;
+  uv_async_t async;
+  uint64_t armed; /* deadline that `timer` is set to, 0 if none */
+  int idling, turning, soon, uv_open;
+
+  np_Slab *slab;
+  lua_Alloc alloc;
+  void *alloc_data;
+  void (*report)(neap_Vm *vm, const neap_Report *report);
+  void *data;
+  uv_loop_t own_loop;
+  int owns_loop;
+  int ignore_env;
+  int warn, warn_more; /* Lua's warnings: on, in the middle of one */
+};
+
+/* The machine of a state: kept in the extra space of every thread, with the
+ * low bits telling what the thread is. */
+enum { NP_X_PLAIN, NP_X_TASK, NP_X_PARKED };
+
+static inline uintptr_t *np_extra(lua_State *L) {
+  return (uintptr_t *)lua_getextraspace(L);
+}
+static inline neap_Vm *np_vm(lua_State *L) {
+  return (neap_Vm *)(*np_extra(L) & ~(uintptr_t)3);
+}
+static inline int np_thread_kind(lua_State *L) {
+  return (int)(*np_extra(L) & 3);
+}
+static inline void np_thread_mark(lua_State *L, int kind) {
+  *np_extra(L) = (*np_extra(L) & ~(uintptr_t)3) | (uintptr_t)kind;
+}
+
+/* Pushes the object kept under `what` (NP_R_*). */
+static inline void np_push(lua_State *L, neap_Vm *vm, int what) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, vm->ref[what]);
+}
+/* Pushes one of the store's tables (NP_S_*) on L. */
+static inline void np_store(lua_State *L, neap_Vm *vm, int what) {
+  lua_pushvalue(vm->store, what);
+  lua_xmove(vm->store, L, 1);
+}
+/* Pops the value on top and keeps it under `what`. */
+void np_keep(lua_State *L, neap_Vm *vm, int what);
+
+void *np_alloc(neap_Vm *vm, void *block, size_t old, size_t size);
+
+/* == loop.c: turns and timers ========================================= */
+
+int np_loop_open(neap_Vm *vm);
+void np_loop_close(neap_Vm *vm);
+
+/* Pushes a node; there is room, because whoever made the node reserved it. */
+void np_ready(neap_Vm *vm, np_Node *node);
+
+/* Room for one node more; 0, or UV_ENOMEM. */
+int np_reserve(neap_Vm *vm);
+
+/* One pass of the loop: waits for events if nothing is ready. */
+void np_loop_pass(neap_Vm *vm);
+
+/* == task.c =========================================================== */
+
+/*
+ * Starts a task from the function and its `nargs` arguments on top of L,
+ * pops them. `line` and `source` are where it was spawned. NULL never:
+ * raises when memory is out.
+ */
+neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source);
+
+/* The same from the awaitable at `index`: a coroutine object, or anything
+ * with __await. */
+neap_Task *np_task_from(lua_State *L, int index, int line, uint32_t source);
+
+/* Pushes the Task object of `t`, making it if need be. */
+void np_task_push(lua_State *L, neap_Task *t);
+
+/* Requests a cancellation; 0 if the task has ended. */
+int np_task_cancel(neap_Task *t);
+int np_task_uncancel(neap_Task *t);
+
+/* The task in `slot` if it still is the one with `id`, or NULL. */
+neap_Task *np_task_find(neap_Vm *vm, uint32_t slot, uint64_t id);
+
+/* Parks the running task: yields all the way to the loop. Before it, see
+ * np_park_check. */
+int np_park(lua_State *L, lua_KContext ctx, lua_KFunction k);
+
+/* Raises unless a task runs on L and everything between can yield. */
+neap_Task *np_park_check(lua_State *L);
+
+/* After a resume: raises the task's cancellation if one is due. */
+void np_resumed(lua_State *L, neap_Task *t);
+
+/* Pushes a new CancelledError that is `t`'s own. */
+void np_cancel_push(lua_State *L, neap_Task *t);
+
+/* 1 if the value at `index` is the running task's own cancellation. */
+int np_is_own(lua_State *L, int index);
+
+/* Pushes {error, traceback, spawned} of the running task, or nil. */
+int np_inherit_push(lua_State *L, neap_Task *t);
+/* Says that an error was handed to the running task by another: the error,
+ * its traceback and its spawn lines are on top; pops the last two. */
+void np_inherit_set(lua_State *L);
+/* Pushes the traceback and the spawn lines that `t` has for the error at
+ * `index`, or two nils. */
+void np_take_traces(lua_State *L, neap_Task *t, int index);
+
+/* Ends: frees the struct of a task whose sink was told. */
+void np_task_free(neap_Vm *vm, neap_Task *t);
+void np_task_open(lua_State *L);
+int np_task_main(lua_State *L);
+void np_wait_open(lua_State *L);
+int np_task_exit(lua_State *L, int code);
+
+/* == future.c ========================================================= */
+
+void np_future_open(lua_State *L);
+
+/* Pushes a new future. */
+np_Future *np_future_new(lua_State *L, int what);
+np_Future *np_future_test(lua_State *L, int index);
+np_Future *np_future_check(lua_State *L, int index);
+
+/* Ends the future at `index` with n values on top, or an error on top;
+ * pops them. */
+void np_future_resolve(lua_State *L, int index, int n);
+/* (if `watch`, it will be reported unless somebody looks at it) */
+void np_future_reject(lua_State *L, int index, int watch);
+np_Future *np_future_sized(lua_State *L, int what, size_t size);
+void np_report_all_lost(lua_State *L);
+int np_future_cancel(np_Future *f);
+
+/* Moves all who wait for it into the ready ring. */
+void np_future_finish(neap_Vm *vm, np_Future *f, int state);
+
+/* Pushes its values and returns how many, or raises its error. */
+int np_future_values(lua_State *L, int index);
+
+/* async function body: waits for the future at 1. */
+int np_future_await(lua_State *L);
+
+/* Puts `link` at the end of the future's list, or takes it out. */
+void np_link(np_Future *f, np_Link *link);
+void np_unlink(np_Link *link);
+
+/* Pushes a field of the table of rare things (nil if there is none). */
+void np_extra_get(lua_State *L, int index, const char *field);
+/* Pops a value and sets it; the second does nothing for nil. */
+void np_extra_set(lua_State *L, int index, const char *field);
+void np_extra_set_nonnil(lua_State *L, int index, const char *field);
+
+/* Pushes the value (or list of values) or the error of a done future. */
+void np_future_outcome(lua_State *L, int index);
+
+/* == async.c: async functions, coroutine objects, await =============== */
+
+void np_async_open(lua_State *L);
+np_Co *np_co_test(lua_State *L, int index);
+
+/* Marks the coroutine object at `index` used and pushes body and arguments;
+ * returns the number of arguments. Raises if it was used. */
+int np_co_take(lua_State *L, int index);
+
+/* Pushes "fetch (app.lua:12)". */
+void np_co_describe(lua_State *L, int index);
+
+/* Where the script is: line and number of the source, from `level` up. */
+void np_site(lua_State *L, int level, int *line, uint32_t *source);
+/* Pushes "app.lua:12" or "?". */
+void np_site_push(lua_State *L, int line, uint32_t source);
+
+/* 1 if the source name is one of the machine's own pieces of Lua. */
+int np_internal(const char *source);
+
+/* 1 if the frame is a line of the script, not of neap or of C. */
+int np_is_script(const lua_Debug *ar);
+
+/* == error.c ========================================================== */
+
+void np_error_open(lua_State *L);
+/* Pushes the position "file:line: " of the script from `level` up. */
+void np_where(lua_State *L, int level);
+int np_error(lua_State *L, const char *format, ...);
+int np_error_is(lua_State *L, int index, const char *cls);
+void np_traceback(lua_State *L, lua_State *L1, int level);
+void np_error_wrap(lua_State *L, int index);
+/* Pushes the best name for the function on top of the stack. */
+void np_function_name(lua_State *L, const lua_Debug *ar);
+
+/*
+ * Tells the exception handler, or else the host, of the error at `index`
+ * that nobody waits for; `task` is the index of its task, or 0.
+ */
+void np_report_error(lua_State *L, const char *message, int index, int task);
+
+/* == callback.c, coro.c, base.c, load.c, handle.c, timeout.c ========== */
+
+void np_callback_open(lua_State *L);
+void np_coro_open(lua_State *L);
+void np_base_open(lua_State *L);
+void np_load_open(lua_State *L);
+void np_handle_open(lua_State *L);
+void np_handle_close_all(neap_Vm *vm);
+void np_timeout_open(lua_State *L);
+void np_gather_open(lua_State *L);
+
+#endif

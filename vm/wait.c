@@ -1,0 +1,97 @@
+/*
+ * wait.c - how a task is parked, and by whom it is woken.
+ *
+ * Every await that suspends comes through np_park. It yields the running
+ * Lua thread; where that is a coroutine which the task resumed, co_resume
+ * yields the thread around it in turn, up to the task's own, so that an
+ * await in a generator parks the task and not the generator.
+ */
+#include <string.h>
+
+#include "vm.h"
+
+int np_pcall(lua_State *L);
+int np_yields(lua_CFunction f);
+
+/* Raises: the C function between that cannot be suspended is named. */
+static void blocked(lua_State *L, lua_State *L1) {
+  lua_Debug ar;
+  int level;
+  for (level = L == L1 ? 1 : 0; lua_getstack(L1, level, &ar); level++) {
+    lua_getinfo(L1, "Snf", &ar);
+    if (L1 != L) lua_xmove(L1, L, 1);
+    if (*ar.what == 'C' && !np_yields(lua_tocfunction(L, -1))) {
+      np_function_name(L, &ar);
+      np_error(L, "cannot await here: the C function '%s' between cannot be "
+               "suspended", lua_tostring(L, -1));
+    }
+    if (ar.namewhat[0] == 'm' && ar.name != NULL &&
+        (strcmp(ar.name, "__gc") == 0 || strcmp(ar.name, "gc") == 0))
+      np_error(L, "cannot await in a finalizer (__gc)");
+    lua_pop(L, 1);
+  }
+  np_error(L, "cannot await here: C code between cannot be suspended");
+}
+
+neap_Task *np_park_check(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  np_Resume *r;
+  if (vm->current == NULL) np_error(L, "await outside a task");
+  if (vm->running != L)
+    np_error(L, "cannot await here: C code resumed this coroutine");
+  if (!lua_isyieldable(L)) blocked(L, L);
+  for (r = vm->resumes; r != NULL; r = r->prev)
+    if (!lua_isyieldable(r->from)) blocked(L, r->from);
+  return vm->current;
+}
+
+int np_park(lua_State *L, lua_KContext ctx, lua_KFunction k) {
+  neap_Vm *vm = np_vm(L);
+  vm->parking = 1;
+  if (vm->resumes != NULL) np_thread_mark(L, NP_X_PARKED);
+  return lua_yieldk(L, 0, ctx, k);
+}
+
+void np_resumed(lua_State *L, neap_Task *t) {
+  if (!(t->flags & NP_T_MUST_CANCEL)) return;
+  t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
+  np_cancel_push(L, t);
+  lua_error(L);
+}
+
+static int wait_done(lua_State *L, int status, lua_KContext ctx) {
+  neap_Task *t = np_vm(L)->current;
+  (void)status;
+  np_resumed(L, t);
+  return ((neap_Done)ctx)(L, t->status);
+}
+
+int neap_await(lua_State *L, neap_Wait *w, neap_Done done) {
+  neap_Task *t = np_park_check(L);
+  if (w->task != NULL)
+    return np_error(L, "another task is already waiting here%s%s",
+                    w->what != NULL ? ": " : "",
+                    w->what != NULL ? w->what : "");
+  w->task = t;
+  w->turn = ++t->turn;
+  t->wait = w;
+  t->status = 0;
+  if (t->flags & NP_T_MUST_CANCEL) { /* it was cancelled while it ran */
+    t->cancelling--;
+    (void)np_task_cancel(t);
+  }
+  return np_park(L, (lua_KContext)done, wait_done);
+}
+
+int neap_wake(neap_Wait *w, int status) {
+  neap_Task *t = w->task;
+  if (t == NULL) return 0;
+  w->task = NULL;
+  if (t->wait != w || t->turn != w->turn) return 0;
+  t->wait = NULL;
+  t->status = status;
+  np_ready(t->vm, &t->link.node);
+  return 1;
+}
+
+int neap_waiting(const neap_Wait *w) { return w->task != NULL; }
