@@ -25,6 +25,6 @@ await asyncio.sleep(0)
 asyncio.create_task(log("never printed", 10))
 print "end of the main chunk"         --> end of the main chunk
 
---!> orphan
---!> nobody hears me
+--!> 'orphan' was never retrieved: scripts/examples/pitfall_unr
+--!> spawned at
 --status 1
