@@ -20,8 +20,8 @@ text = await_in(string.gsub, "abc", "%w", function()
 end)
 print(text:match "gsub")  --> gsub
 
-text = await_in(load, function() await asyncio.sleep(0) end)
-print(text:match "load")  --> load
+local _, message = load(function() await asyncio.sleep(0) end)
+print(tostring(message):match "load")  --> load
 
 -- what is done already needs no suspension
 local list = {3, 1, 2}

@@ -61,20 +61,20 @@ local function refused(v)
   print(select(2, pcall(function() return await v end)))
 end
 refused(5)
---> tests/lang/coroutine_objects.lua:63: attempt to await a number value
+--> tests/lang/coroutine_objects.lua:61: attempt to await a number value
 refused "s"
---> tests/lang/coroutine_objects.lua:63: attempt to await a string value
+--> tests/lang/coroutine_objects.lua:61: attempt to await a string value
 refused(nil)
---> tests/lang/coroutine_objects.lua:63: attempt to await a nil value
+--> tests/lang/coroutine_objects.lua:61: attempt to await a nil value
 refused {}
---> tests/lang/coroutine_objects.lua:63: attempt to await a table value
+--> tests/lang/coroutine_objects.lua:61: attempt to await a table value
 refused(print)
---> tests/lang/coroutine_objects.lua:63: attempt to await a function value
+--> tests/lang/coroutine_objects.lua:61: attempt to await a function value
 local function number() return 5 end
 print(select(2, pcall(function() return await number() end)))
---> tests/lang/coroutine_objects.lua:76: attempt to await a number value
+--> tests/lang/coroutine_objects.lua:74: attempt to await a number value
 print(select(2, pcall(function() await number() end)))
---> tests/lang/coroutine_objects.lua:78: attempt to await a number value
+--> tests/lang/coroutine_objects.lua:76: attempt to await a number value
 
 -- a callee that is none is told as Lua tells it
 local t = {}

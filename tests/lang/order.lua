@@ -23,13 +23,15 @@ await object.key(note("a", 1))
 print(told())  --> index key a call
 await object:key(note("a", 1))
 print(told())  --> index key a call
+-- (only the method of an object that is more than a name is looked up when
+-- the arguments are there)
 await note("o", object):key(note("a", 1))
-print(told())  --> o index key a call
+print(told())  --> o a index key call
 await note("o", object)[note("k", "key")](note "a")
 print(told())  --> o k index key a call
 local holder = {object = object}
 await holder.object:key(note "a")
-print(told())  --> index key a call
+print(told())  --> a index key call
 print(select("#", await f(note "a", note "b", note "c")), told())
 --> 3 a b c call
 

@@ -116,6 +116,6 @@ case("N12: wrong arguments are refused", "misuse / misuse / misuse / misuse",
     async function()
   log(fails(loop().call_soon, loop(), 1))
   log(fails(loop().call_later, loop(), "soon", print))
-  log(fails(asyncio.sleep, "long"))
-  log(fails(asyncio.sleep, 0 / 0))
+  log(fails(function() await asyncio.sleep("long") end))
+  log(fails(function() await asyncio.sleep(0 / 0) end))
 end)

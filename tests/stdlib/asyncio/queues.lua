@@ -364,7 +364,8 @@ case("Q40: cancelled getters at random lose no item", "true",
     local pick = random(4)
     if pick == 0 then
       tasks[#tasks + 1] = spawn(async function()
-        got[#got + 1] = await q:get()
+        local item = await q:get()
+        got[#got + 1] = item
       end)
     elseif pick == 1 then
       put = put + 1

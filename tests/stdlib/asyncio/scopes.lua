@@ -35,6 +35,41 @@ case("V02: a generator that is left early can be closed, and cleans up",
   log("out")
 end)
 
+case("V02b: a generator that fails cleans up, and keeps its error",
+    "1 / closed / false bad", async function()
+  local values = coroutine.wrap(function()
+    local _ <close> = finally(function()
+      await turn()
+      log("closed")
+    end)
+    coroutine.yield(1)
+    error("bad", 0)
+  end)
+  local ok, err = pcall(function()
+    for i in values do log(i) end
+  end)
+  log(ok, err:match "bad")
+end)
+
+case("V02c: a generator cancelled with its task cleans up",
+    "1 / closed / cancelled", async function()
+  local t = spawn(async function()
+    local values = coroutine.wrap(function()
+      local _ <close> = finally(function()
+        await turn()
+        log("closed")
+      end)
+      coroutine.yield(1)
+      await sleep(50)
+    end)
+    for i in values do log(i) end
+  end)
+  await turn()
+  t:cancel()
+  await asyncio.wait {t}
+  log(state(t))
+end)
+
 -- A resource whose opening and closing await.
 local async function open(name)
   await turn()

@@ -179,7 +179,10 @@ case("B01: each gets a number of its own, time after time",
   local barrier, got, tasks = asyncio.Barrier(3), {}, {}
   for i = 1, 3 do
     tasks[i] = spawn(async function()
-      for _ = 1, 2 do got[#got + 1] = await barrier:wait() end
+      for _ = 1, 2 do
+        local number = await barrier:wait()
+        got[#got + 1] = number
+      end
     end)
   end
   await asyncio.wait(tasks)

@@ -10,9 +10,10 @@ local function random_from(seed)
   end
 end
 
--- Runs `count` tasks of `body(random)`, cancels some at random turns, waits
--- for all and lets each tell whether it ended as a task may.
-local function storm(count, seed, body)
+-- Runs `count` tasks of `body(random)`, cancels some at random turns (and in
+-- the end all, if they may be left waiting), waits for all and lets each tell
+-- whether it ended as a task may.
+local function storm(count, seed, body, waiting)
   local random = random_from(seed)
   local tasks = {}
   for i = 1, count do
@@ -23,6 +24,9 @@ local function storm(count, seed, body)
   for _ = 1, 20 do
     tasks[random(#tasks)]:cancel()
     await turn()
+  end
+  if waiting then
+    for _, t in ipairs(tasks) do t:cancel() end
   end
   await asyncio.wait(tasks)
   for _, t in ipairs(tasks) do
@@ -77,7 +81,7 @@ test("a queue gives each item once", async function()
         local item = await q:get()
         got[#got + 1] = item
       end
-    end)
+    end, true)
     while not q:empty() do got[#got + 1] = q:get_nowait() end
     table.sort(put)
     table.sort(got)
@@ -99,7 +103,7 @@ test("a condition loses no lock", async function()
       local _ <close> = await cond:acquire()
       await cond:wait()
       assert(cond:locked())
-    end)
+    end, true)
     stop = true
     await waker
     assert(not cond:locked())
