@@ -1,11 +1,13 @@
--- documented.lua - prints every public Lua name that its page does not have.
+-- documented.lua - prints every public Lua name that no page has.
 --
 --   neap scripts/check/documented.lua stdlib/asyncio/ stdlib/net/ ...
 --
--- A page is doc/modules/NAME.md. Public are the fields of a module and the
--- methods of its classes but for those that begin with an underscore.
+-- Public are the fields of a module and the methods of its classes but for
+-- those that begin with an underscore. A field stands in the module's own
+-- page, doc/modules/NAME.md. Which module a class belongs to cannot be seen,
+-- so its methods may stand in the page of any.
 
-local missing = 0
+local missing, pages = 0, {}
 
 local function complain(...)
   missing = missing + 1
@@ -16,29 +18,80 @@ local function has_word(page, name)
   return page:find("%f[%w_]" .. name .. "%f[^%w_]") ~= nil
 end
 
-local function check(page, path, label, t, seen)
-  if seen[t] then return end
-  seen[t] = true
-  for name, value in pairs(t) do
-    if type(name) == "string" and not name:find "^_" then
-      local full = label .. "." .. name
-      if not has_word(page, name) then complain(path, full) end
-      if type(value) == "table" then check(page, path, full, value, seen) end
+local function is_public(name)
+  return type(name) == "string" and not name:find "^_"
+end
+
+local function check_module(name, module)
+  local path = "doc/modules/" .. name .. ".md"
+  local file = io.open(path)
+  if not file then return complain(path, "neap." .. name) end
+  pages[#pages + 1] = file:read "a"
+  file:close()
+  if type(module) ~= "table" then return end
+  for field in pairs(module) do
+    if is_public(field) and not has_word(pages[#pages], field) then
+      complain(path, name .. "." .. field)
     end
   end
 end
 
+-- == The classes that can be reached from a value =======================
+
+local classes, seen, walk = {}, {}, nil
+
+local function walk_table(t)
+  local index = rawget(t, "__index")
+  if type(index) == "table" then classes[index] = true end
+  for key, value in next, t do
+    walk(key)
+    walk(value)
+  end
+end
+
+local function walk_function(f)
+  local i = 1
+  while true do
+    local name, value = debug.getupvalue(f, i)
+    if not name then return end
+    walk(value)
+    i = i + 1
+  end
+end
+
+function walk(value)
+  local kind = type(value)
+  if value == nil or seen[value] then return end
+  seen[value] = true
+  if kind == "table" then walk_table(value) end
+  if kind == "function" then walk_function(value) end
+  local metatable = debug.getmetatable(value)
+  if metatable then walk(metatable) end
+end
+
+local function check_class(methods)
+  for name, value in pairs(methods) do
+    if is_public(name) and type(value) == "function" then
+      local found = false
+      for _, page in ipairs(pages) do found = found or has_word(page, name) end
+      if not found then complain("doc/modules", "method " .. name) end
+    end
+  end
+end
+
+-- == All of it ==========================================================
+
 for _, room in ipairs(arg) do
   local name = room:match "([^/]+)/*$"
   local ok, module = pcall(require, "neap." .. name)
-  local path = "doc/modules/" .. name .. ".md"
-  local file = io.open(path)
-  if not file then
-    complain(path, "neap." .. name)
-  elseif ok and type(module) == "table" then
-    check(file:read "a", path, name, module, {})
-  end
-  if file then file:close() end
+  check_module(name, ok and module)
 end
+
+walk(debug.getregistry())
+for _, library in ipairs {_G, io, string, table, package, debug, os, utf8} do
+  classes[library] = nil
+end
+classes[getmetatable(io.stdout).__index] = nil
+for methods in pairs(classes) do check_class(methods) end
 
 os.exit(missing == 0)
