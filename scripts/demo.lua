@@ -111,8 +111,9 @@ local async function stream(conn)
   await conn:write "goodbye\n"
 end
 
--- Serves one connection; requests may be sent before the last is answered.
-local async function handle(conn)
+-- Answers one request after the other; a client need not wait for an answer
+-- before it sends the next.
+local async function answer(conn)
   for request in conn:lines() do
     local verb, rest = request:match "^(%u+) ?(.*)$"
     if verb == "GET" then
@@ -126,6 +127,12 @@ local async function handle(conn)
       await conn:write("neap on ", _VERSION, "\n")
     end
   end
+end
+
+-- Serves one connection. A client that leaves early is no failure.
+local async function handle(conn)
+  local ok, err = pcall(await, answer(conn))
+  if not ok and not asyncio.iserror(err, asyncio.OSError) then error(err, 0) end
 end
 
 -- == The clients ========================================================
