@@ -5,6 +5,7 @@
  * streams share. What scripts see is net.lua.
  */
 #include <lauxlib.h>
+#include <stdlib.h>
 
 #include "net.h"
 #include "stream.h"
@@ -15,21 +16,21 @@ static const char net_key = 0;
 static int net_gc(lua_State *L) {
   np_Net *net = lua_touserdata(L, 1);
   np_write_free_spent(net);
-  np_arena_free(net->arena);
-  net->arena = NULL;
+  free(net->space);
+  net->space = NULL;
   return 0;
 }
 
 static void net_new(lua_State *L) {
   np_Net *net = lua_newuserdatauv(L, sizeof *net, 0);
-  net->arena = NULL;
+  net->space = NULL;
   net->spent = NULL;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, net_gc);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  net->arena = np_arena_new();
-  if (net->arena == NULL) luaL_error(L, "not enough memory");
+  net->space = malloc(NP_STREAM_SPACE);
+  if (net->space == NULL) luaL_error(L, "not enough memory");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &net_key);
 }
 

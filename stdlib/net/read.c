@@ -35,7 +35,7 @@ static int go(lua_State *L, np_Stream *s, const char *name, Give give,
               neap_Done done) {
   int met, err;
   while ((met = np_stream_met(s)) == 0 && s->end == 0) {
-    if (np_stream_try(s)) continue;
+    if (np_stream_fill(s)) continue;
     err = np_stream_listen(s);
     if (err < 0) return neap_fail(L, err, "%s", name);
     return neap_await(L, &s->reader, done);
@@ -43,14 +43,22 @@ static int go(lua_State *L, np_Stream *s, const char *name, Give give,
   return give(L, s, met);
 }
 
-/* Gives the first `n` bytes, and forgets them and `more` behind them. */
+/* Gives the first `n` bytes, and forgets them and `more` behind them. Fresh
+ * ones that are left must be safe before Lua can run anything else. */
 static int take(lua_State *L, np_Stream *s, size_t n, size_t more) {
-  if (n == 0)
-    lua_pushliteral(L, "");
-  else
-    lua_pushlstring(L, np_input_data(&s->in), n);
-  np_stream_eat(s, n + more);
+  size_t size;
+  const char *data = np_stream_data(s, &size);
+  int err = s->fresh > 0 ? np_stream_keep(s, n + more) : 1;
+  if (err < 0) return neap_fail(L, err, "read");
+  lua_pushlstring(L, n > 0 ? data : "", n);
+  if (err > 0) (void)np_stream_keep(s, n + more);
   return 1;
+}
+
+static size_t unread(const np_Stream *s) {
+  size_t n;
+  (void)np_stream_data(s, &n);
+  return n;
 }
 
 /* The stream has ended: raises unless that is just its end. */
@@ -64,13 +72,13 @@ static int incomplete(lua_State *L, np_Stream *s, const char *name,
   const char *message;
   if (expected > 0)
     message = lua_pushfstring(L, "%s: the stream ended after %I of %I bytes",
-                              name, (LUAI_UACINT)np_input_size(&s->in),
+                              name, (LUAI_UACINT)unread(s),
                               (LUAI_UACINT)expected);
   else
     message = lua_pushfstring(
         L, "%s: the stream ended before the separator", name);
   neap_error_new(L, "IncompleteReadError", 1, NULL, message);
-  (void)take(L, s, np_input_size(&s->in), 0);
+  (void)take(L, s, unread(s), 0);
   lua_setfield(L, -2, "partial");
   if (expected > 0) {
     lua_pushinteger(L, (lua_Integer)expected);
@@ -92,7 +100,7 @@ static void resumed(lua_State *L, int status, const char *name) {
 /* == read ============================================================= */
 
 static int give_some(lua_State *L, np_Stream *s, int met) {
-  size_t n = np_input_size(&s->in);
+  size_t n = unread(s);
   if (met) return take(L, s, n < s->want.n ? n : s->want.n, 0);
   end_check(L, s, "read");
   lua_pushnil(L);
@@ -148,7 +156,7 @@ static int give_line(lua_State *L, np_Stream *s, int met) {
   if (met > 0) return take(L, s, s->want.found - 1, 1);
   if (met < 0) return overrun(L, s, "read_line");
   end_check(L, s, "read_line");
-  if (np_input_size(&s->in) > 0) return take(L, s, np_input_size(&s->in), 0);
+  if (unread(s) > 0) return take(L, s, unread(s), 0);
   lua_pushnil(L);
   return 1;
 }
@@ -182,7 +190,7 @@ static int give_part(lua_State *L, np_Stream *s, int met) {
   if (met > 0) return take(L, s, s->want.found, 0);
   if (met < 0) return overrun(L, s, "read_until");
   end_check(L, s, "read_until");
-  if (np_input_size(&s->in) > 0) return incomplete(L, s, "read_until", 0);
+  if (unread(s) > 0) return incomplete(L, s, "read_until", 0);
   lua_pushnil(L);
   return 1;
 }
@@ -216,7 +224,7 @@ static int stream_read_until(lua_State *L) { return until(L, 1); }
 static int give_all(lua_State *L, np_Stream *s, int met) {
   (void)met;
   end_check(L, s, "read_all");
-  return take(L, s, np_input_size(&s->in), 0);
+  return take(L, s, unread(s), 0);
 }
 
 static int all_done(lua_State *L, int status);

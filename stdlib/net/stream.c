@@ -15,22 +15,22 @@
 #include "address.h"
 #include "stream.h"
 
-/* So many reads in a row may do without waiting. */
-#define BURST 16
+#define BURST 16                  /* so many reads in a row without waiting */
+#define KEEP 512                  /* most memory of a stream with no bytes */
+#define STEP ((size_t)1 << 20)    /* most that is reserved on a promise */
 
 static void stream_close(neap_Handle *h) {
   np_Stream *s = (np_Stream *)h;
   (void)neap_wake(&s->reader, NEAP_ECLOSED);
-  np_input_drop(&s->in, s->net->arena, np_input_size(&s->in));
+  np_buf_free(&s->own);
 }
 
 const neap_Class np_stream_class = {"neap.Stream", stream_close, NULL};
 
 /* == What is wanted =================================================== */
 
-static int part_met(np_Want *w, const np_Input *in) {
-  const char *data = np_input_data(in), *at = NULL;
-  size_t size = np_input_size(in);
+static int part_met(np_Want *w, const char *data, size_t size) {
+  const char *at = NULL;
   if (size > w->scanned)
     at = memmem(data + w->scanned, size - w->scanned, w->sep, w->sep_len);
   if (at != NULL) {
@@ -43,49 +43,28 @@ static int part_met(np_Want *w, const np_Input *in) {
 }
 
 int np_stream_met(np_Stream *s) {
+  size_t size;
+  const char *data = np_stream_data(s, &size);
   switch (s->want.kind) {
-  case NP_WANT_SOME: return np_input_size(&s->in) > 0;
-  case NP_WANT_EXACT: return np_input_size(&s->in) >= s->want.n;
-  case NP_WANT_PART: return part_met(&s->want, &s->in);
+  case NP_WANT_SOME: return size > 0;
+  case NP_WANT_EXACT: return size >= s->want.n;
+  case NP_WANT_PART: return part_met(&s->want, data, size);
   case NP_WANT_ALL: return 0;
   }
   return 0;
 }
 
-/* 1 if so much is wanted that it is worth to read it to where it stays. */
-static int wants_much(const np_Stream *s) {
+/* How much of what is wanted had better be collected without the task, in
+ * memory of the stream's own; 0 if it is not that much. */
+static size_t wanted(const np_Stream *s) {
   const np_Want *w = &s->want;
-  if (w->kind == NP_WANT_ALL) return 1;
-  return w->kind == NP_WANT_EXACT && w->n > np_input_size(&s->in) &&
-         w->n - np_input_size(&s->in) >= NP_STREAM_HIGH;
-}
-
-void np_stream_eat(np_Stream *s, size_t n) {
-  np_input_drop(&s->in, s->net->arena, n);
-  s->want.scanned = 0;
+  size_t have = np_buf_size(&s->own);
+  if (w->kind == NP_WANT_ALL) return NP_STREAM_SPACE;
+  if (w->kind != NP_WANT_EXACT || w->n < have + NP_STREAM_SPACE) return 0;
+  return w->n - have < STEP ? w->n - have : STEP;
 }
 
 /* == What comes in ==================================================== */
-
-/* `waited` tells that `want` is what a task waits for, now. */
-static char *space(np_Stream *s, int waited, size_t *size) {
-  if (waited && wants_much(s)) {
-    size_t n = 0;
-    if (s->want.kind == NP_WANT_EXACT) n = s->want.n - np_input_size(&s->in);
-    return np_input_space(&s->in, s->net->arena, n, size);
-  }
-  return np_arena_space(s->net->arena, size);
-}
-
-/* Takes the `n` bytes read to where `space` had it. */
-static int received(np_Stream *s, int waited, char *bytes, size_t n) {
-  if (waited && wants_much(s)) {
-    np_input_added(&s->in, n);
-    return 0;
-  }
-  if (waited) return np_input_slice(&s->in, s->net->arena, bytes, n);
-  return np_input_add(&s->in, s->net->arena, bytes, n);
-}
 
 static void reading_stop(np_Stream *s) {
   if (s->reading) (void)uv_read_stop(&s->uv.stream); /* it always gives 0 */
@@ -94,67 +73,95 @@ static void reading_stop(np_Stream *s) {
 
 /* The kernel tells of a reset once: if a write was told, the end that is read
  * then is none. */
-static int end_of(const np_Stream *s, int why) {
-  return why == UV_EOF && s->broken == UV_ECONNRESET ? UV_ECONNRESET : why;
-}
-
 static void ended(np_Stream *s, int why) {
   reading_stop(s);
-  s->end = end_of(s, why);
+  if (why == UV_EOF && s->broken == UV_ECONNRESET) why = UV_ECONNRESET;
+  s->end = why == UV_ENOBUFS ? UV_ENOMEM : why;
   (void)neap_wake(&s->reader, 0);
 }
 
+/* No buffer means to libuv that nothing is read now, and it says so to
+ * on_read: that is how a waiting task is told. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   np_Stream *s = handle->data;
-  size_t size = 0;
+  size_t much;
   (void)suggested;
-  buf->base = space(s, neap_waiting(&s->reader), &size);
-  buf->len = buf->base != NULL ? size : 0;
+  *buf = uv_buf_init(s->net->space, NP_STREAM_SPACE);
+  if (!neap_waiting(&s->reader)) return;
+  much = wanted(s);
+  buf->base = much > 0 ? np_buf_reserve(&s->own, much) : NULL;
+  buf->len = buf->base != NULL ? np_buf_room(&s->own) : 0;
 }
 
-/* A task that waits goes on when it can, and reading goes on if it cannot. */
+/* Adds what libuv has read: 0 or a code. */
+static int received(np_Stream *s, const uv_buf_t *buf, size_t n) {
+  if (buf->base == s->net->space)
+    return np_buf_append(&s->own, buf->base, n) < 0 ? UV_ENOMEM : 0;
+  np_buf_commit(&s->own, n);
+  return 0;
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
   np_Stream *s = stream->data;
-  int waited = neap_waiting(&s->reader), err;
+  int err;
   if (n == 0) return;
-  err = n < 0 ? (int)n : received(s, waited, buf->base, (size_t)n);
-  if (err < 0) {
-    ended(s, err == UV_ENOBUFS ? UV_ENOMEM : err);
-    return;
-  }
-  if (waited && np_stream_met(s) != 0) {
+  if (n == UV_ENOBUFS && wanted(s) == 0) {
+    s->ready = 1;
     (void)neap_wake(&s->reader, 0);
-    waited = 0;
-  } else if (waited) {
-    err = np_input_settle(&s->in, s->net->arena);
-    if (err < 0) ended(s, err);
     return;
   }
-  if (np_input_size(&s->in) > NP_STREAM_HIGH) reading_stop(s);
+  err = n < 0 ? (int)n : received(s, buf, (size_t)n);
+  if (err < 0)
+    ended(s, err);
+  else if (neap_waiting(&s->reader) && np_stream_met(s))
+    (void)neap_wake(&s->reader, 0);
+  else if (!neap_waiting(&s->reader) && np_buf_size(&s->own) > NP_STREAM_HIGH)
+    reading_stop(s);
 }
 
-int np_stream_try(np_Stream *s) {
+/* Takes the `n` bytes read to the shared memory. */
+static void filled(np_Stream *s, size_t n) {
+  s->ready = n == NP_STREAM_SPACE;
+  if (np_buf_size(&s->own) == 0)
+    s->fresh = n;
+  else if (np_buf_append(&s->own, s->net->space, n) < 0)
+    ended(s, UV_ENOMEM);
+}
+
+int np_stream_fill(np_Stream *s) {
   uv_os_fd_t fd;
-  size_t size = 0;
   ssize_t n;
-  char *to;
-  if (s->reading || s->burst >= BURST || uv_fileno(&s->uv.any, &fd) < 0)
-    return 0;
-  to = space(s, 1, &size);
-  if (to == NULL) return 0;
-  do n = read(fd, to, size);
+  if (s->reading && !s->ready) return 0;
+  if (s->burst >= BURST || uv_fileno(&s->uv.any, &fd) < 0) return 0;
+  if (s->fresh > 0 && np_stream_keep(s, 0) < 0) return 1;
+  s->ready = 0;
+  do n = read(fd, s->net->space, NP_STREAM_SPACE);
   while (n < 0 && errno == EINTR);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
   s->burst++;
   if (n > 0)
-    s->end = received(s, 1, to, (size_t)n);
+    filled(s, (size_t)n);
   else
-    s->end = n == 0 ? end_of(s, UV_EOF) : uv_translate_sys_error(errno);
+    ended(s, n == 0 ? UV_EOF : uv_translate_sys_error(errno));
   return 1;
 }
 
+int np_stream_keep(np_Stream *s, size_t n) {
+  size_t fresh = s->fresh;
+  s->fresh = 0;
+  if (n > 0) s->want.scanned = 0;
+  if (fresh == 0) {
+    np_buf_consume(&s->own, n);
+    if (np_buf_size(&s->own) == 0 && s->own.cap > KEEP) np_buf_free(&s->own);
+  } else if (np_buf_append(&s->own, s->net->space + n, fresh - n) < 0) {
+    ended(s, UV_ENOMEM);
+    return UV_ENOMEM;
+  }
+  return 0;
+}
+
 int np_stream_listen(np_Stream *s) {
-  int err = np_input_settle(&s->in, s->net->arena);
+  int err = s->fresh > 0 ? np_stream_keep(s, 0) : 0;
   s->burst = 0;
   if (err < 0 || s->reading) return err;
   err = uv_read_start(&s->uv.stream, on_alloc, on_read);

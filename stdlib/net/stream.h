@@ -2,10 +2,16 @@
  * stream.h - two-way streams of bytes on one descriptor: the class Stream.
  *
  * What is connected by whatever means becomes a Stream: np_stream_new, then
- * np_stream_adopt with a descriptor, or with `uv` connected otherwise. The
- * files of this room are layers: input.c keeps bytes, stream.c fills it from
- * libuv, read.c takes from it and write.c sends. A layer that changes bytes
- * on their way belongs between stream.c and read.c, in np_stream_received.
+ * np_stream_adopt with a descriptor, or with `uv` connected otherwise.
+ *
+ * How bytes come in: while a task waits, libuv only tells that some are there
+ * and the task reads them itself, into memory that all streams of the machine
+ * share and that is still warm when they become a Lua string. So an idle
+ * stream has no buffer. What the task does not take, or what comes when no
+ * task waits, is copied to a buffer of the stream's own. Reading is stopped
+ * only when more than NP_STREAM_HIGH bytes are unread.
+ *
+ * A layer that changes bytes on their way belongs below np_stream_fill.
  */
 #ifndef NP_STREAM_H
 #define NP_STREAM_H
@@ -13,16 +19,17 @@
 #include <lua.h>
 #include <uv.h>
 
-#include "input.h"
+#include "buf.h"
 #include "neap.h"
 
 enum { NP_STREAM_TCP, NP_STREAM_PIPE };
 
 #define NP_STREAM_HIGH ((size_t)64 << 10) /* no reading ahead beyond this */
+#define NP_STREAM_SPACE ((size_t)64 << 10)
 
 /* What the machine's streams share. */
 typedef struct np_Net {
-  np_Arena *arena;
+  char *space;            /* NP_STREAM_SPACE bytes to read into */
   struct np_Write *spent; /* finished writes that still anchor strings */
 } np_Net;
 
@@ -46,13 +53,15 @@ typedef struct np_Stream {
   } uv;
   neap_Wait reader; /* the task that reads; before, the one that connects */
   np_Net *net;
-  np_Input in;
-  np_Want want;     /* while a task waits in `reader` */
+  np_Buf own;       /* unread bytes */
+  size_t fresh;     /* unread bytes in net->space instead, see below */
+  np_Want want;     /* while a task reads */
   int end;          /* nothing more comes: UV_EOF, or why */
   int broken;       /* why nothing can be written any more */
   unsigned burst;   /* operations since its task last waited */
   uint8_t kind;
-  uint8_t reading;  /* libuv reads */
+  uint8_t reading;  /* libuv reads, or tells */
+  uint8_t ready;    /* bytes are probably there */
   uint8_t shut;     /* shutdown was called */
 } np_Stream;
 
@@ -68,18 +77,28 @@ int np_stream_adopt(np_Stream *s, int fd);
 
 /* == Incoming ========================================================= */
 
-/* 1 if the input answers `want`; -1 if it holds too much for that. */
+/* Lends the unread bytes. */
+static inline const char *np_stream_data(const np_Stream *s, size_t *n) {
+  *n = s->fresh > 0 ? s->fresh : np_buf_size(&s->own);
+  return s->fresh > 0 ? s->net->space : np_buf_data(&s->own);
+}
+
+/* 1 if the unread bytes answer `want`; -1 if they are too many for that. */
 int np_stream_met(np_Stream *s);
 
-/* Reads what is there without waiting, unless libuv does: 1 if that changed
- * anything, 0 if the task must wait. */
-int np_stream_try(np_Stream *s);
+/*
+ * Reads without waiting, if something is probably there: 1 if that changed
+ * anything, 0 if the task must wait. What it reads may be fresh: before
+ * anything else can run, it must be taken or kept.
+ */
+int np_stream_fill(np_Stream *s);
+
+/* Forgets the first `n` unread bytes and moves the rest of fresh ones to a
+ * safe place; the memory of those forgotten is still lent. 0 or a code. */
+int np_stream_keep(np_Stream *s, size_t n);
 
 /* Gets ready for the task to wait in `reader`: 0 or a code. */
 int np_stream_listen(np_Stream *s);
-
-/* Forgets `n` unread bytes. */
-void np_stream_eat(np_Stream *s, size_t n);
 
 /* == Lua's side ======================================================= */
 
