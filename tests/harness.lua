@@ -19,8 +19,8 @@ TEST_LIMIT is the number of seconds a test may take (10).
 
 local limit = tonumber(os.getenv "TEST_LIMIT") or 10
 local stress = os.getenv "NEAP_TEST_GC" == "2"
-local path = os.getenv "NEAP_TEST_REPORT"
-local output = path and assert(io.open(path, "a")) or io.stdout
+local path = os.getenv "NEAP_TEST_REPORT" or ""
+local output = path ~= "" and assert(io.open(path, "a")) or io.stdout
 local passed, failed = 0, 0
 
 local function say(verb, text)
@@ -85,8 +85,8 @@ function expect_error(what, f, ...)
     right = asyncio.iserror(err, what)
   end
   if not right then
-    error(("expected an error with %s, got %s"):format(tostring(what),
-      tostring(err)), 2)
+    local name = type(what) == "table" and what.name or tostring(what)
+    error(("expected %s, got %s"):format(name, tostring(err)), 2)
   end
   return err
 end

@@ -5,7 +5,8 @@ Each of these runs in a process of its own with a time limit; only the paths
 that contain one of the arguments are run:
 
   $B/tests/lib, $B/tests/vm  programs in C, which pass with status 0
-  tests/lang, tests/examples, scripts/examples, and ```lua blocks of doc/
+  tests/lang, tests/harness, tests/examples, scripts/examples, and the ```lua
+                             blocks of doc/ that say what they print:
                              programs with their output beside them:
                              `--> TEXT` is a line of stdout (blanks stand for
                              tabs), all of them, in order; `--!> TEXT` is in
@@ -336,7 +337,7 @@ end
 local kinds = {
   {build .. "/tests/lib " .. build .. "/tests/vm",
     "-maxdepth 1 -type f -perm -u+x ! -name '*.*'", run_program},
-  {"tests/lang tests/examples scripts/examples",
+  {"tests/lang tests/harness tests/examples scripts/examples",
     "-maxdepth 1 -name '*.lua'", run_golden},
   {"tests/cli", "-maxdepth 1 -name '*.lua'", run_counting},
   {"tests/stdlib", "-mindepth 2 -maxdepth 2 -name '*.lua'", run_tests},

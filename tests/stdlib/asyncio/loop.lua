@@ -98,11 +98,11 @@ end)
 
 case("N11: sleeps that end are woken in order of their ends", "true",
     async function()
-  local seen, tasks = {}, {}
+  local seen, tasks, now = {}, {}, asyncio.time()
   for i = 1, 300 do
-    local units = (i * 37 % 11) / 4
+    local units = 3 + (i * 37 % 11) / 4
     tasks[i] = spawn(async function()
-      await sleep(units)
+      await asyncio.sleep(now + units * U - asyncio.time())
       seen[#seen + 1] = units
     end)
   end

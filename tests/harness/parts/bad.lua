@@ -1,0 +1,31 @@
+-- Tests that fail, each in its own way, for tests/harness/failures.lua.
+
+local net_ok, net = pcall(require, "neap.net")
+
+test("passes", async function() await asyncio.sleep(0) end)
+test("passes without a word", function() equal({1, {2}}, {1, {2}}) end)
+test("raises", async function()
+  await asyncio.sleep(0)
+  error "out"
+end)
+test("compares", function() equal({1, 2}, {1, 3}) end)
+test("expects in vain", function() expect_error("x", function() end) end)
+test("expects another", function()
+  expect_error(asyncio.TimeoutError, error, "text", 0)
+end)
+test("is never done", async function() await asyncio.Future() end)
+test("leaves a task", async function()
+  asyncio.create_task(asyncio.sleep(100), {name = "left"})
+end)
+test("leaves an error", async function()
+  asyncio.create_task((async function() error "unseen" end)())
+  await asyncio.sleep(0)
+end)
+test("leaves a handle", async function()
+  kept = net_ok and await net.listen {host = "127.0.0.1", port = 0}
+end)
+test("cancels itself", async function()
+  asyncio.current_task():cancel()
+  await asyncio.sleep(0)
+end)
+test("passes after all that", async function() await asyncio.sleep(0) end)
