@@ -16,7 +16,7 @@
 #include "vm.h"
 
 static const char prelude[] =
-  "local begin, meta, callee = ...\n"
+  "local begin, meta, callee, catch = ...\n"
   "local function call(f, ...) return f(...) end\n"
   "local function await(v) return call(begin(v)) end\n"
   "local function through(m, v) return await((m(v))) end\n"
@@ -33,8 +33,15 @@ static const char prelude[] =
   "    return h(e)\n"
   "  end\n"
   "end\n"
+  "local function late(list, e)\n"
+  "  for i = 1, #list, 2 do\n"
+  "    local ok, e2 = catch(list[i], list[i + 1] or nil)\n"
+  "    if not ok then e = e2 end\n"
+  "  end\n"
+  "  return e\n"
+  "end\n"
   "meta(through)\n"
-  "return await, method, wrap, guard\n";
+  "return await, method, wrap, guard, late\n";
 
 #define PRELUDE "=(neap)"
 
@@ -462,7 +469,9 @@ static void open_prelude(lua_State *L) {
   lua_pushvalue(L, -1);
   lua_pushcclosure(L, set_through, 1);
   lua_pushcfunction(L, method_callee);
-  lua_call(L, 3, 4);
+  lua_pushcfunction(L, np_catch);
+  lua_call(L, 4, 5);
+  np_keep(L, vm, NP_R_LATE);
   np_keep(L, vm, NP_R_GUARD);
   np_keep(L, vm, NP_R_WRAP);
   np_push(L, vm, NP_R_CALLS);

@@ -74,7 +74,7 @@ static int catch_end(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* asyncio.catch(f, ...): pcall that sees the own cancellation too */
-static int base_catch(lua_State *L) {
+int np_catch(lua_State *L) {
   int status;
   luaL_checkany(L, 1);
   lua_pushboolean(L, 1);
@@ -99,10 +99,30 @@ static int defer_called(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
+/* f may await, but a coroutine that is being closed cannot be suspended:
+ * whoever closes it calls f then. */
+static int postpone(lua_State *L, neap_Vm *vm) {
+  lua_Integer n;
+  if (vm->postponed == LUA_NOREF) {
+    lua_newtable(L);
+    vm->postponed = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, vm->postponed);
+  n = (lua_Integer)lua_rawlen(L, -1);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, n + 1);
+  if (lua_isnil(L, 2)) lua_pushboolean(L, 0);
+  else lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, n + 2);
+  return 0;
+}
+
 /* __close of what defer returned: calls f(error) and awaits an async one */
 static int defer_close(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
   lua_settop(L, 2);
   lua_getiuservalue(L, 1, 1);
+  if (vm->closed == L && !lua_isyieldable(L)) return postpone(L, vm);
   lua_pushvalue(L, 2);
   lua_callk(L, 1, LUA_MULTRET, 0, defer_called);
   return defer_called(L, LUA_OK, 0);
@@ -155,7 +175,7 @@ static int base_exit(lua_State *L) {
 int np_load_yields(lua_CFunction f);
 
 int np_base_yields(lua_CFunction f) {
-  return f == base_pcall || f == base_xpcall || f == base_catch ||
+  return f == base_pcall || f == base_xpcall || f == np_catch ||
          f == defer_close || np_load_yields(f);
 }
 
@@ -174,7 +194,7 @@ void np_base_open(lua_State *L) {
   lua_setfield(L, -2, "exit");
   lua_pop(L, 1);
   np_push(L, vm, NP_R_ASYNCIO);
-  lua_pushcfunction(L, base_catch);
+  lua_pushcfunction(L, np_catch);
   lua_setfield(L, -2, "catch");
   lua_pushcfunction(L, base_defer);
   lua_setfield(L, -2, "defer");

@@ -15,7 +15,7 @@ typedef struct Callback {
   neap_Timer timer;
   uint64_t when;
   uint8_t cancelled, scheduled;
-  int nargs; /* user values: the function, then the arguments */
+  int nargs; /* user values: context, the function, then the arguments */
 } Callback;
 
 /* == Reports ========================================================== */
@@ -100,7 +100,9 @@ static int call(lua_State *L) {
   lua_pushnil(L);
   lua_pushcclosure(L, trace, 1);
   luaL_checkstack(L, c->nargs + 5, NULL);
-  for (i = 1; i <= c->nargs + 1; i++) lua_getiuservalue(L, 1, i);
+  lua_getiuservalue(L, 1, 1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, vm->ref[NP_R_CONTEXT]);
+  for (i = 2; i <= c->nargs + 2; i++) lua_getiuservalue(L, 1, i);
   status = lua_pcall(L, c->nargs, 0, 2);
   if (status == LUA_OK) return 0;
   if (!np_error_is(L, -1, "Error") && lua_isstring(L, -1)) {
@@ -146,15 +148,17 @@ static Callback *callback_new(lua_State *L, int first) {
   Callback *c;
   luaL_checktype(L, first, LUA_TFUNCTION);
   luaL_argcheck(L, n < 250, first + 250, "too many arguments");
-  c = lua_newuserdatauv(L, sizeof *c, n + 1);
+  c = lua_newuserdatauv(L, sizeof *c, n + 2);
   memset(c, 0, sizeof *c);
   c->link.node.run = run_callback;
   c->timer.fire = on_due;
   c->nargs = n;
   for (i = 0; i <= n; i++) {
     lua_pushvalue(L, first + i);
-    lua_setiuservalue(L, -2, i + 1);
+    lua_setiuservalue(L, -2, i + 2);
   }
+  np_context_push(L);
+  lua_setiuservalue(L, -2, 1);
   np_push(L, vm, NP_R_CALLBACK);
   lua_setmetatable(L, -2);
   np_store(L, vm, NP_S_SCHEDULED);
@@ -228,8 +232,8 @@ static int handle_cancelled(lua_State *L) {
 
 static int handle_when(lua_State *L) {
   Callback *c = check(L);
-  if (c->when == 0) return 0;
-  lua_pushnumber(L, (lua_Number)c->when / 1e9);
+  if (c->when != 0) lua_pushnumber(L, (lua_Number)c->when / 1e9);
+  else lua_pushnil(L);
   return 1;
 }
 
@@ -256,7 +260,7 @@ int np_remove_done_callback(lua_State *L) {
     next = link->next;
     if (link->node.run != run_callback) continue;
     lua_rawgetp(L, 3, link);
-    lua_getiuservalue(L, 4, 1);
+    lua_getiuservalue(L, 4, 2);
     if (lua_rawequal(L, 2, 5)) {
       np_unlink(link);
       unanchor(f->vm, (Callback *)link);

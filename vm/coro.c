@@ -13,13 +13,68 @@
 
 static lua_State *check_thread(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
-  luaL_argexpected(L, co != NULL, 1, "coroutine");
+  luaL_argexpected(L, co != NULL, 1, "thread");
   return co;
 }
 
 /* == Resuming ========================================================= */
 
-enum { RESUME, WRAP }; /* how the end of a resume is told */
+enum { RESUME, WRAP, CLOSE }; /* how the end is told */
+
+/* What is on top is the error with which `co` ended, closed by now. */
+static int raise_end(lua_State *L, int status) {
+  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+/* The coroutine is closed: its error, or nil, is on top. */
+static int close_end(lua_State *L, int how) {
+  if (how == CLOSE) {
+    if (lua_isnil(L, -1)) {
+      lua_pushboolean(L, 1);
+      return 1;
+    }
+    if (np_is_own(L, -1)) return lua_error(L);
+    lua_pushboolean(L, 0);
+    lua_insert(L, -2);
+    return 2;
+  }
+  return raise_end(L, LUA_OK);
+}
+
+static int closed_late(lua_State *L, int status, lua_KContext how) {
+  (void)status;
+  return close_end(L, (int)how);
+}
+
+/*
+ * Closes the variables of `co`. What must await for that cannot run inside
+ * it any more, and is called here after it.
+ */
+static int close_thread(lua_State *L, lua_State *co, int how) {
+  neap_Vm *vm = np_vm(L);
+  lua_State *closed = vm->closed;
+  int postponed = vm->postponed, status;
+  vm->closed = co;
+  vm->postponed = LUA_NOREF;
+  status = lua_resetthread(co);
+  if (status != LUA_OK) lua_xmove(co, L, 1);
+  else lua_pushnil(L);
+  status = vm->postponed;
+  vm->closed = closed;
+  vm->postponed = postponed;
+  if (status == LUA_NOREF) return close_end(L, how);
+  np_push(L, vm, NP_R_LATE);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, status);
+  luaL_unref(L, LUA_REGISTRYINDEX, status);
+  lua_rotate(L, -3, 2);
+  lua_callk(L, 2, 1, how, closed_late);
+  return close_end(L, how);
+}
 
 /* The coroutine gave `n` values (at its top) or an error (n < 0, on ours). */
 static int resume_end(lua_State *L, lua_State *co, int n, int how) {
@@ -30,29 +85,16 @@ static int resume_end(lua_State *L, lua_State *co, int n, int how) {
     lua_insert(L, -(n + 1));
     return n + 1;
   }
-  if (np_is_own(L, -1)) {
-    if (how == WRAP) {
-      (void)lua_resetthread(co);
-      lua_pop(co, lua_gettop(co) > 0);
-    }
-    return lua_error(L);
-  }
-  if (how == RESUME) {
-    lua_pushboolean(L, 0);
-    lua_insert(L, -2);
-    return 2;
-  }
   status = lua_status(co);
-  if (status != LUA_OK && status != LUA_YIELD) { /* it ended by the error */
-    status = lua_resetthread(co); /* closes its variables */
-    lua_xmove(co, L, 1); /* the error, which those may have replaced */
+  if (how == WRAP || np_is_own(L, -1)) {
+    if (status == LUA_OK || status == LUA_YIELD) return raise_end(L, status);
+    /* It ended by the error, which closing its variables may replace. */
+    lua_xmove(L, co, 1);
+    return close_thread(L, co, WRAP);
   }
-  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
-    luaL_where(L, 1);
-    lua_insert(L, -2);
-    lua_concat(L, 2);
-  }
-  return lua_error(L);
+  lua_pushboolean(L, 0);
+  lua_insert(L, -2);
+  return 2;
 }
 
 static int resume_again(lua_State *L, int status, lua_KContext how);
@@ -183,15 +225,7 @@ static int co_close(lua_State *L) {
   const char *status = status_of(L, co);
   if (*status != 's' && *status != 'd')
     return luaL_error(L, "cannot close a %s coroutine", status);
-  if (lua_resetthread(co) == LUA_OK) {
-    lua_pushboolean(L, 1);
-    return 1;
-  }
-  lua_xmove(co, L, 1);
-  if (np_is_own(L, -1)) return lua_error(L);
-  lua_pushboolean(L, 0);
-  lua_insert(L, -2);
-  return 2;
+  return close_thread(L, co, CLOSE);
 }
 
 int np_base_yields(lua_CFunction f);

@@ -419,18 +419,28 @@ void np_error_wrap(lua_State *L, int index) {
 
 /* == What people read ================================================= */
 
-/* Pushes the message of the error at `index` as the stand-alone Lua would. */
-static void message_text(lua_State *L, int index) {
+static int call_tostring(lua_State *L) {
+  if (!luaL_callmeta(L, 1, "__tostring")) lua_pushnil(L);
+  return 1;
+}
+
+/*
+ * Pushes the message of the error at `index` as the stand-alone Lua would;
+ * returns 1 if the object made it itself.
+ */
+static int message_text(lua_State *L, int index) {
   if (lua_isstring(L, index)) {
     luaL_tolstring(L, index, NULL);
-    return;
+    return 0;
   }
-  if (luaL_callmeta(L, index, "__tostring")) {
-    if (lua_type(L, -1) == LUA_TSTRING) return;
-    lua_pop(L, 1);
-  }
+  lua_pushcfunction(L, call_tostring);
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING)
+    return 1;
+  lua_pop(L, 1);
   lua_pushfstring(L, "(error object is a %s value)",
                   luaL_typename(L, index));
+  return 0;
 }
 
 /* Adds the errors of a group, one per line, to the text on top. */
@@ -454,7 +464,7 @@ void neap_error_text(lua_State *L, int index, int task) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 20, NULL);
   index = lua_absindex(L, index);
-  message_text(L, index);
+  if (message_text(L, index) && !is_error(L, index)) return;
   group_text(L, index);
   if (task != 0 && np_future_test(L, task) != NULL) {
     np_extra_get(L, task, "traceback");

@@ -345,7 +345,10 @@ static int future_exception(lua_State *L) {
   lua_settop(L, 1);
   if (f->state == NP_PENDING)
     return neap_raise(L, "InvalidStateError", NULL, "exception is not set");
-  if (f->state == NP_DONE) return 0;
+  if (f->state == NP_DONE) {
+    lua_pushnil(L);
+    return 1;
+  }
   retrieved(L, f, 1);
   push_error(L, f, 1);
   return f->state == NP_CANCELLED ? lua_error(L) : 1;

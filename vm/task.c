@@ -281,7 +281,7 @@ static int task_store(lua_State *L, int state, int first) {
       np_error_wrap(L, first);
       lua_replace(L, first);
       lua_settop(L, first);
-      lua_pushliteral(L, "nil was raised as an error");
+      lua_pushliteral(L, "(error object is a nil value)");
       lua_setfield(L, first, "message");
     }
     if (np_error_is(L, first, "CancelledError")) state = NP_CANCELLED;
@@ -546,9 +546,9 @@ static int create_task(lua_State *L) {
   int line;
   uint32_t source;
   lua_settop(L, 2);
-  if (np_co_test(L, 1) == NULL &&
+  if (np_co_test(L, 1) == NULL && np_future_test(L, 1) == NULL &&
       luaL_getmetafield(L, 1, "__await") == LUA_TNIL)
-    return np_error(L, "create_task needs a coroutine object, not a %s "
+    return np_error(L, "create_task needs an awaitable, not a %s "
                     "value", luaL_typename(L, 1));
   lua_settop(L, 2);
   option_name(L, 2);
@@ -611,27 +611,40 @@ static int task_time(lua_State *L) {
   return 1;
 }
 
-/* context() -> the running task's table of context variables, or nil */
-static int context_get(lua_State *L) {
+void np_context_push(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  if (vm->current == NULL || !(vm->current->flags & NP_T_CONTEXT)) return 0;
-  np_store(L, vm, NP_S_CONTEXTS);
-  lua_rawgeti(L, -1, (lua_Integer)vm->current->slot + 1);
+  neap_Task *t = vm->current;
+  if (t == NULL) {
+    np_push(L, vm, NP_R_CONTEXT);
+  } else if (t->flags & NP_T_CONTEXT) {
+    np_store(L, vm, NP_S_CONTEXTS);
+    lua_rawgeti(L, -1, (lua_Integer)t->slot + 1);
+    lua_remove(L, -2);
+  } else {
+    lua_pushnil(L);
+  }
+}
+
+/* _context() -> the table of context variables, or nil */
+static int context_get(lua_State *L) {
+  np_context_push(L);
   return 1;
 }
 
-/* set_context(table): 1 if a task runs, so that there is where to keep it */
+/* _set_context(table) */
 static int context_set(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   luaL_checktype(L, 1, LUA_TTABLE);
-  if (vm->current != NULL) {
-    np_store(L, vm, NP_S_CONTEXTS);
-    lua_pushvalue(L, 1);
-    lua_rawseti(L, -2, (lua_Integer)vm->current->slot + 1);
-    vm->current->flags |= NP_T_CONTEXT;
+  lua_settop(L, 1);
+  if (vm->current == NULL) {
+    lua_rawseti(L, LUA_REGISTRYINDEX, vm->ref[NP_R_CONTEXT]);
+    return 0;
   }
-  lua_pushboolean(L, vm->current != NULL);
-  return 1;
+  np_store(L, vm, NP_S_CONTEXTS);
+  lua_insert(L, 1);
+  lua_rawseti(L, 1, (lua_Integer)vm->current->slot + 1);
+  vm->current->flags |= NP_T_CONTEXT;
+  return 0;
 }
 
 static int is_main(lua_State *L) {
@@ -657,6 +670,8 @@ void np_task_open(lua_State *L) {
   np_keep(L, vm, NP_R_OWN);
   lua_pushliteral(L, "not enough memory");
   np_keep(L, vm, NP_R_NOMEM);
+  lua_newtable(L);
+  np_keep(L, vm, NP_R_CONTEXT);
   np_push(L, vm, NP_R_ASYNCIO);
   luaL_setfuncs(L, functions, 0);
   neap_setasync(L, async);

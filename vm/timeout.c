@@ -115,8 +115,8 @@ static int scope_close(lua_State *L) {
 
 static int scope_when(lua_State *L) {
   Timeout *s = check(L);
-  if (!s->limited) return 0;
-  lua_pushnumber(L, s->when);
+  if (s->limited) lua_pushnumber(L, s->when);
+  else lua_pushnil(L);
   return 1;
 }
 

@@ -157,6 +157,7 @@ neap_Vm *neap_vm_new(const neap_Options *options) {
   if (vm == NULL) return NULL;
   memset(vm, 0, sizeof *vm);
   take_options(vm, options);
+  vm->postponed = LUA_NOREF;
   if (vm->alloc == NULL) {
     vm->slab = np_slab_new();
     if (vm->slab == NULL) goto fail;

@@ -170,7 +170,8 @@ enum {
   NP_R_ASYNCIO,   /* the table */
   NP_R_NOMEM,     /* message of a task that ran out of memory */
   NP_R_HANDLER,   /* exception handler of the loop */
-  NP_R_GUARD, NP_R_WRAP,
+  NP_R_CONTEXT,   /* context table of what runs outside tasks */
+  NP_R_GUARD, NP_R_WRAP, NP_R_LATE,
   NP_R_LOST,      /* failed futures that nobody has looked at, weak */
   NP_R_COUNT
 };
@@ -212,6 +213,8 @@ struct neap_Vm {
   int failed, debug;
   volatile int interrupted;
   int exiting, exit_code;
+  lua_State *closed; /* a coroutine whose variables are being closed */
+  int postponed;     /* reference of the list of what has to be awaited */
   double slow;
   lua_CFunction traceback; /* debug.traceback */
 
@@ -330,6 +333,8 @@ void np_take_traces(lua_State *L, neap_Task *t, int index);
 void np_task_free(neap_Vm *vm, neap_Task *t);
 void np_task_open(lua_State *L);
 int np_task_main(lua_State *L);
+/* Pushes the table of context variables in force, or nil. */
+void np_context_push(lua_State *L);
 void np_wait_open(lua_State *L);
 int np_task_exit(lua_State *L, int code);
 
@@ -419,6 +424,7 @@ void np_report_error(lua_State *L, const char *message, int index, int task);
 void np_callback_open(lua_State *L);
 void np_coro_open(lua_State *L);
 void np_base_open(lua_State *L);
+int np_catch(lua_State *L);
 void np_load_open(lua_State *L);
 void np_handle_open(lua_State *L);
 void np_handle_close_all(neap_Vm *vm);

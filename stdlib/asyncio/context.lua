@@ -2,7 +2,7 @@
 --
 -- A context is a table from variable to value that is never changed: set
 -- makes a new one. So a task that is spawned inherits its parent's by
--- sharing it. Outside tasks there is one context for the whole machine.
+-- sharing it. A callback runs in the context of who scheduled it.
 
 local asyncio = asyncio
 
@@ -11,15 +11,15 @@ ContextVar.__index = ContextVar
 ContextVar.__name = "ContextVar"
 
 local NONE = {} -- "no value", which is not nil
-local outside = {}
+local EMPTY = {}
 
-local function context() return asyncio._context() or outside end
+local function context() return asyncio._context() or EMPTY end
 
 local function with(var, value)
   local copy = {}
   for key, old in pairs(context()) do copy[key] = old end
   if value == NONE then copy[var] = nil else copy[var] = {value} end
-  if not asyncio._set_context(copy) then outside = copy end
+  asyncio._set_context(copy)
 end
 
 --- var:get([default]) -> value; an error if there is none

@@ -71,9 +71,10 @@ local function task_done(self, task)
   end
 end
 
--- Lets the next task that waits for its turn go on.
+-- Lets the next task that waits for its turn go on; after a failure none.
 local function next_turn(self)
   self.running = self.running - 1
+  if self.failed then return end
   while self.queue_first <= self.queue_last do
     local turn = self.queue[self.queue_first]
     self.queue[self.queue_first] = nil
@@ -100,7 +101,12 @@ local async function limited(self, x)
       error(e, 0)
     end
   end
-  local _ <close> = asyncio.defer(function() next_turn(self) end)
+  local _ <close> = asyncio.defer(function(e)
+    if e ~= nil and not asyncio.iserror(e, asyncio.CancelledError) then
+      self.failed = true
+    end
+    next_turn(self)
+  end)
   return await x
 end
 
