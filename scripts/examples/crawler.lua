@@ -67,7 +67,7 @@ async function Crawler:run(start)
   self.queue:shutdown()
 end
 
-local crawler = new_crawler {workers = 3, timeout = 0.1}
+local crawler = new_crawler {workers = 3, timeout = 0.3}
 await crawler:run "/"
 
 table.sort(crawler.pages)

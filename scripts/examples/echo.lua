@@ -8,7 +8,7 @@ local net = require "neap.net"
 
 local async function handle(conn)
   for line in conn:lines() do
-    if line == "slow" then await asyncio.sleep(0.03) end
+    if line == "slow" then await asyncio.sleep(0.1) end
     await conn:write(line:upper(), "\n")
   end
 end

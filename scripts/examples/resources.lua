@@ -52,7 +52,7 @@ local task = asyncio.create_task((async function()
   local d <close> = await connect "d"
   await asyncio.sleep(10)
 end)())
-await asyncio.sleep(0.03)
+await asyncio.sleep(0.1)
 task:cancel()
 await asyncio.wait {task}
 print(task:state())

@@ -11,7 +11,7 @@ end
 -- 1. A scope. What runs out of time is cancelled where it waits; at the end
 -- of the scope that becomes a TimeoutError.
 local ok, err = pcall(function()
-  local limit <close> = asyncio.timeout(0.02)
+  local limit <close> = asyncio.timeout(0.1)
   await asyncio.sleep(0.001)
   await eternity "scope"
 end)
