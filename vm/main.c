@@ -608,7 +608,6 @@ static int protected_main(lua_State *L) {
   lua_settop(L, 0);
   if (host->translate != NULL) {
     lua_pushlightuserdata(L, (void *)host->translate);
-    lua_replace(L, 1);
     return translate(L);
   }
   if (host->options.version) print_version(host->options.version);
