@@ -103,47 +103,60 @@ void np_site_push(lua_State *L, int line, uint32_t source) {
 
 /* == Coroutine objects ================================================ */
 
-/* f(...) of an async function: upvalue 1 is the body. */
-static int async_call(lua_State *L) {
-  int n = lua_gettop(L), i;
+/*
+ * Makes a coroutine object of the body at `body` and the n arguments above
+ * it, or at 1..n if `body` is an upvalue; pushes it.
+ */
+static np_Co *co_new(lua_State *L, int body, int first, int n) {
   neap_Vm *vm = np_vm(L);
-  lua_Debug ar;
-  np_Co *co;
-  luaL_argcheck(L, n < 250, 250, "too many arguments for an async function");
-  co = lua_newuserdatauv(L, sizeof *co, n + 2);
+  np_Co *co = lua_newuserdatauv(L, sizeof *co, n + 2);
+  int i;
   co->state = NP_CO_NEW;
   co->nargs = n;
   co->line = 0;
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_setiuservalue(L, n + 1, 1);
-  for (i = 1; i <= n; i++) {
-    lua_pushvalue(L, i);
-    lua_setiuservalue(L, n + 1, i + 2);
-  }
-  if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "fl", &ar)) {
-    co->line = ar.currentline;
-    lua_setiuservalue(L, n + 1, 2);
+  lua_pushvalue(L, body);
+  lua_setiuservalue(L, -2, 1);
+  for (i = 0; i < n; i++) {
+    lua_pushvalue(L, first + i);
+    lua_setiuservalue(L, -2, i + 3);
   }
   np_push(L, vm, NP_R_CO);
-  lua_setmetatable(L, n + 1);
+  lua_setmetatable(L, -2);
+  return co;
+}
+
+/* f(...) of an async function: upvalue 1 is the body. */
+static int async_call(lua_State *L) {
+  int n = lua_gettop(L);
+  lua_Debug ar;
+  np_Co *co;
+  luaL_argcheck(L, n < 250, 250, "too many arguments for an async function");
+  co = co_new(L, lua_upvalueindex(1), 1, n);
+  if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "fl", &ar)) {
+    co->line = ar.currentline;
+    lua_setiuservalue(L, -2, 2);
+  }
   return 1;
+}
+
+void np_co_make(lua_State *L, int nargs) {
+  int body = lua_gettop(L) - nargs;
+  luaL_argcheck(L, nargs < 250, 250, "too many arguments for a task");
+  luaL_checkstack(L, 5, NULL);
+  (void)co_new(L, body, body + 1, nargs);
+  lua_replace(L, body);
+  lua_settop(L, body);
 }
 
 np_Co *np_co_test(lua_State *L, int index) {
   np_Co *co = lua_touserdata(L, index);
   neap_Vm *vm;
-  int is;
+  const void *meta;
   if (co == NULL || !lua_getmetatable(L, index)) return NULL;
+  meta = lua_topointer(L, -1);
+  lua_pop(L, 1);
   vm = np_vm(L);
-  np_push(L, vm, NP_R_CO);
-  is = lua_rawequal(L, -1, -2);
-  if (!is) {
-    np_push(L, vm, NP_R_CO_USED);
-    is = lua_rawequal(L, -1, -3);
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 2);
-  return is ? co : NULL;
+  return meta == vm->co_new || meta == vm->co_used ? co : NULL;
 }
 
 /* Pushes "app.lua:12", the line that made the coroutine object. */
@@ -184,27 +197,43 @@ void np_co_describe(lua_State *L, int index) {
   lua_pop(L, 2);
 }
 
-int np_co_take(lua_State *L, int index) {
+void np_co_claim(lua_State *L, int index) {
   np_Co *co = lua_touserdata(L, index);
-  int i, n = co->nargs;
   if (co->state != NP_CO_NEW) {
     np_co_describe(L, index);
-    return np_error(L, "cannot await coroutine object %s again: it was "
-                    "awaited or given to a task already",
-                    lua_tostring(L, -1));
+    np_error(L, "cannot await coroutine object %s again: it was awaited or "
+             "given to a task already", lua_tostring(L, -1));
   }
-  luaL_checkstack(L, n + 4, "too many arguments");
-  co->state = NP_CO_USED;
   index = lua_absindex(L, index);
-  lua_getiuservalue(L, index, 1);
-  for (i = 1; i <= n; i++) {
-    lua_getiuservalue(L, index, i + 2);
-    lua_pushnil(L);
-    lua_setiuservalue(L, index, i + 2);
-  }
+  co->state = NP_CO_USED;
   /* Without a finalizer its collection costs nothing. */
   np_push(L, np_vm(L), NP_R_CO_USED);
   lua_setmetatable(L, index);
+}
+
+void np_co_unpack(lua_State *S, lua_State *T) {
+  int index = lua_gettop(S), i;
+  int n = ((np_Co *)lua_touserdata(S, index))->nargs;
+  lua_getiuservalue(S, index, 1);
+  for (i = 3; i <= n + 2; i++) {
+    lua_getiuservalue(S, index, i);
+    lua_pushnil(S); /* the object may live on, the arguments need not */
+    lua_setiuservalue(S, index, i);
+  }
+  if (S == T) {
+    lua_remove(S, index);
+  } else {
+    lua_xmove(S, T, n + 1);
+    lua_pop(S, 1);
+  }
+}
+
+int np_co_take(lua_State *L, int index) {
+  int n = ((np_Co *)lua_touserdata(L, index))->nargs;
+  np_co_claim(L, index);
+  luaL_checkstack(L, n + 4, "too many arguments");
+  lua_pushvalue(L, index);
+  np_co_unpack(L, L);
   return n;
 }
 
@@ -233,7 +262,8 @@ static int co_misuse(lua_State *L) {
                   lua_tostring(L, -1));
 }
 
-static void co_metatable(lua_State *L, int what, int gc) {
+static void co_metatable(lua_State *L, int what, int gc,
+                         const void **pointer) {
   static const char *const events[][2] = {
     {"__index", "index"}, {"__newindex", "index"}, {"__call", "call"},
     {"__eq", "compare"}, {"__lt", "compare"}, {"__le", "compare"},
@@ -265,6 +295,7 @@ static void co_metatable(lua_State *L, int what, int gc) {
     lua_pushcfunction(L, co_gc);
     lua_setfield(L, -2, "__gc");
   }
+  *pointer = lua_topointer(L, -1);
   np_keep(L, np_vm(L), what);
 }
 
@@ -482,8 +513,8 @@ static void open_prelude(lua_State *L) {
 
 void np_async_open(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  co_metatable(L, NP_R_CO, 1);
-  co_metatable(L, NP_R_CO_USED, 0);
+  co_metatable(L, NP_R_CO, 1, &vm->co_new);
+  co_metatable(L, NP_R_CO_USED, 0, &vm->co_used);
   lua_newtable(L);
   np_keep(L, vm, NP_R_SOURCES);
   weak_table(L, "k");

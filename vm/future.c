@@ -445,7 +445,10 @@ static int task_traceback(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   lua_settop(L, 1);
   if (f->task != NULL) {
-    np_traceback(L, f->task->L, f->task->L == L ? 1 : 0);
+    if (f->task->L == NULL)
+      lua_pushliteral(L, "stack traceback:\n\t(not started)");
+    else
+      np_traceback(L, f->task->L, f->task->L == L ? 1 : 0);
     if (f->source != 0) {
       np_site_push(L, f->line, f->source);
       lua_pushfstring(L, "%s\n\tspawned at %s", lua_tostring(L, 2),

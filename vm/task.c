@@ -11,76 +11,108 @@
 
 #include "vm.h"
 
-/* == Threads ========================================================== */
+/* == Slots and threads ================================================ */
 
-static int grow_slots(neap_Vm *vm) {
-  uint32_t size = vm->slots_size == 0 ? 16 : vm->slots_size * 2;
-  np_Slot *slots = np_alloc(vm, vm->slots, vm->slots_size * sizeof *slots,
-                            size * sizeof *slots);
-  uint32_t *pool;
-  if (slots == NULL) return UV_ENOMEM;
-  vm->slots = slots;
-  pool = np_alloc(vm, vm->pool, vm->slots_size * sizeof *pool,
-                  size * sizeof *pool);
-  if (pool == NULL) return UV_ENOMEM; /* the larger slots do no harm */
-  vm->pool = pool;
-  vm->slots_size = size;
+/* Makes both arrays, which grow together, one size larger. */
+static int grow(neap_Vm *vm, void **all, size_t item, uint32_t **free_ones,
+                uint32_t *size) {
+  uint32_t larger = *size == 0 ? 16 : *size * 2;
+  void *p = np_alloc(vm, *free_ones, *size * sizeof(uint32_t),
+                     larger * sizeof(uint32_t));
+  if (p == NULL) return UV_ENOMEM;
+  *free_ones = p;
+  p = np_alloc(vm, *all, *size * item, larger * item);
+  if (p == NULL) {
+    /* Shrinking back cannot fail, and keeps both of one size. */
+    *free_ones = np_alloc(vm, *free_ones, larger * sizeof(uint32_t),
+                          *size * sizeof(uint32_t));
+    return UV_ENOMEM;
+  }
+  *all = p;
+  *size = larger;
   return 0;
 }
 
-/* A slot with a thread; raises when memory is out. */
-static uint32_t slot_take(lua_State *L, neap_Vm *vm) {
-  lua_State *T;
-  uint32_t slot;
-  if (vm->npool > 0) {
-    slot = vm->pool[--vm->npool];
-    if (vm->npool < vm->pool_low) vm->pool_low = vm->npool;
-    if (vm->slots[slot].L != NULL) return slot;
-    vm->pool[vm->npool++] = slot; /* until it has a thread again */
-  } else {
-    if (vm->nslots == vm->slots_size && grow_slots(vm) < 0)
-      luaL_error(L, "not enough memory");
-    slot = vm->nslots;
-    vm->slots[slot].L = NULL;
-    vm->slots[slot].task = NULL;
-    vm->pool[vm->npool++] = slot;
-    vm->nslots++;
+/* A free slot: the task's place in the tables of the store. */
+static int slot_take(neap_Vm *vm, uint32_t *slot) {
+  if (vm->nfree > 0) {
+    *slot = vm->free_slots[--vm->nfree];
+    return 0;
   }
+  if (vm->nslots == vm->slots_size &&
+      grow(vm, (void **)&vm->slots, sizeof *vm->slots, &vm->free_slots,
+           &vm->slots_size) < 0)
+    return UV_ENOMEM;
+  *slot = vm->nslots++;
+  return 0;
+}
+
+static void slot_release(neap_Vm *vm, uint32_t slot) {
+  vm->slots[slot] = NULL;
+  vm->free_slots[vm->nfree++] = slot;
+}
+
+/* Runs protected: makes the thread whose number is at 1. */
+static int thread_make(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  lua_Integer number = lua_tointeger(L, 1);
+  lua_State *T;
   np_store(L, vm, NP_S_THREADS);
   T = lua_newthread(L);
   np_thread_mark(T, NP_X_TASK);
-  lua_rawseti(L, -2, (lua_Integer)slot + 1);
-  lua_pop(L, 1);
-  vm->slots[slot].L = T;
+  lua_rawseti(L, -2, number + 1);
+  vm->threads[number] = T;
+  return 0;
+}
+
+/* A thread for a task that starts, from the pool if it has one. */
+static int thread_take(neap_Vm *vm, uint32_t *number) {
+  lua_State *C = vm->calls;
+  if (vm->npool == 0) {
+    if (vm->nthreads == vm->threads_size &&
+        grow(vm, (void **)&vm->threads, sizeof *vm->threads, &vm->pool,
+             &vm->threads_size) < 0)
+      return UV_ENOMEM;
+    vm->threads[vm->nthreads] = NULL;
+    vm->pool[vm->npool++] = vm->nthreads++;
+  }
+  *number = vm->pool[vm->npool - 1];
+  if (vm->threads[*number] == NULL) {
+    lua_pushcfunction(C, thread_make);
+    lua_pushinteger(C, *number);
+    if (lua_pcall(C, 1, 0, 0) != LUA_OK) {
+      lua_pop(C, 1);
+      return UV_ENOMEM;
+    }
+  }
   vm->npool--;
-  return slot;
+  if (vm->npool < vm->pool_low) vm->pool_low = vm->npool;
+  return 0;
+}
+
+static void thread_release(neap_Vm *vm, uint32_t number) {
+  lua_State *T = vm->threads[number];
+  lua_settop(T, 0);
+  if (lua_gethookmask(T) != 0) lua_sethook(T, NULL, 0, 0);
+  vm->pool[vm->npool++] = number;
 }
 
 /* Gives half of the threads that nobody needed for a second to Lua. */
 void np_pool_trim(neap_Vm *vm) {
   uint64_t now = uv_hrtime();
-  uint32_t drop;
+  uint32_t drop = vm->pool_low / 2;
   if (vm->pool_time == 0) vm->pool_time = now;
   if (now - vm->pool_time < 1000000000) return;
-  drop = vm->pool_low / 2;
   vm->pool_time = now;
-  while (drop-- > 0) {
-    /* The emptied slots go below the ones with a thread. */
-    uint32_t slot = vm->pool[drop];
-    if (vm->slots[slot].L == NULL) continue;
-    vm->slots[slot].L = NULL;
+  while (drop-- > 0) { /* from below, where the longest unused are */
+    uint32_t number = vm->pool[drop];
+    if (vm->threads[number] == NULL) continue;
+    vm->threads[number] = NULL;
     lua_pushnil(vm->store);
-    lua_rawseti(vm->store, NP_S_THREADS, (lua_Integer)slot + 1);
+    lua_rawseti(vm->store, NP_S_THREADS, (lua_Integer)number + 1);
   }
   vm->pool_low = vm->npool;
-}
-
-static void slot_release(neap_Vm *vm, uint32_t slot) {
-  lua_State *T = vm->slots[slot].L;
-  lua_settop(T, 0);
-  if (lua_gethookmask(T) != 0) lua_sethook(T, NULL, 0, 0);
-  vm->slots[slot].task = NULL;
-  vm->pool[vm->npool++] = slot;
+  if (vm->slab != NULL) (void)np_slab_trim(vm->slab, (size_t)1 << 20);
 }
 
 /* == Spawning ========================================================= */
@@ -93,17 +125,37 @@ static void on_sleep(neap_Vm *vm, neap_Timer *timer) {
   np_ready(vm, &t->link.node);
 }
 
-neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source) {
+static void append(neap_Vm *vm, neap_Task *t) {
+  t->prev = vm->tasks_last;
+  if (t->prev != NULL) t->prev->next = t;
+  else vm->tasks = t;
+  vm->tasks_last = t;
+  vm->nlive++;
+}
+
+/* The context variables of who spawns are those of the task. */
+static void inherit_context(lua_State *L, neap_Vm *vm, neap_Task *t) {
+  if (vm->current == NULL || !(vm->current->flags & NP_T_CONTEXT)) return;
+  np_store(L, vm, NP_S_CONTEXTS);
+  lua_rawgeti(L, -1, (lua_Integer)vm->current->slot + 1);
+  lua_rawseti(L, -2, (lua_Integer)t->slot + 1);
+  lua_pop(L, 1);
+  t->flags |= NP_T_CONTEXT;
+}
+
+/*
+ * Makes the task that will run the coroutine object on top, and pops that.
+ * It gets a thread only when it starts, so that many short tasks share few.
+ */
+static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
   neap_Vm *vm = np_vm(L);
-  neap_Task *t;
-  uint32_t slot = slot_take(L, vm);
-  lua_State *T = vm->slots[slot].L;
+  neap_Task *t = NULL;
+  uint32_t slot;
   vm->ntasks++;
-  t = np_reserve(vm) == 0 && lua_checkstack(T, nargs + 8) ?
-      np_alloc(vm, NULL, 0, sizeof *t) : NULL;
-  if (t == NULL) {
+  if (np_reserve(vm) == 0) t = np_alloc(vm, NULL, 0, sizeof *t);
+  if (t == NULL || slot_take(vm, &slot) < 0) {
+    if (t != NULL) np_alloc(vm, t, sizeof *t, 0);
     vm->ntasks--;
-    vm->pool[vm->npool++] = slot;
     luaL_error(L, "not enough memory");
     return NULL;
   }
@@ -111,39 +163,60 @@ neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source) {
   t->link.node.run = task_step;
   t->timer.fire = on_sleep;
   t->vm = vm;
-  t->L = T;
   t->slot = slot;
   t->id = ++vm->ids;
   t->line = line;
   t->source = source;
-  t->nargs = nargs + 2;
-  vm->slots[slot].task = t;
-  t->prev = vm->tasks_last;
-  if (t->prev != NULL) t->prev->next = t;
-  else vm->tasks = t;
-  vm->tasks_last = t;
-  vm->nlive++;
-  lua_pushcfunction(T, np_task_main);
-  lua_pushcfunction(T, task_handler);
-  lua_xmove(L, T, nargs + 1);
-  if (vm->current != NULL && (vm->current->flags & NP_T_CONTEXT)) {
-    t->flags |= NP_T_CONTEXT;
-    np_store(L, vm, NP_S_CONTEXTS);
-    lua_rawgeti(L, -1, (lua_Integer)vm->current->slot + 1);
-    lua_rawseti(L, -2, (lua_Integer)slot + 1);
-    lua_pop(L, 1);
-  }
+  vm->slots[slot] = t;
+  append(vm, t);
   np_ready(vm, &t->link.node);
+  /* From here on an error leaves a task that ends by itself. */
+  np_store(L, vm, NP_S_STARTS);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)slot + 1);
+  lua_pop(L, 1);
+  inherit_context(L, vm, t);
   return t;
 }
 
+neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source) {
+  np_co_make(L, nargs);
+  np_co_claim(L, -1);
+  return spawn(L, line, source);
+}
+
 neap_Task *np_task_from(lua_State *L, int index, int line, uint32_t source) {
-  if (np_co_test(L, index) != NULL)
-    return np_task_new(L, np_co_take(L, index), line, source);
+  if (np_co_test(L, index) != NULL) {
+    lua_pushvalue(L, index);
+    np_co_claim(L, -1);
+    return spawn(L, line, source);
+  }
   index = lua_absindex(L, index);
   np_push(L, np_vm(L), NP_R_AWAIT);
   lua_pushvalue(L, index);
   return np_task_new(L, 1, line, source);
+}
+
+/* Gives the task its thread, with the body and the arguments on it. */
+static int task_start(neap_Vm *vm, neap_Task *t) {
+  lua_State *S = vm->store, *T;
+  int n = 0;
+  t->flags |= NP_T_STARTED;
+  if (thread_take(vm, &t->thread) < 0) return UV_ENOMEM;
+  t->L = T = vm->threads[t->thread];
+  lua_rawgeti(S, NP_S_STARTS, (lua_Integer)t->slot + 1);
+  lua_pushnil(S);
+  lua_rawseti(S, NP_S_STARTS, (lua_Integer)t->slot + 1);
+  if (lua_isuserdata(S, -1)) n = ((np_Co *)lua_touserdata(S, -1))->nargs + 1;
+  if (n == 0 || !lua_checkstack(S, n + 4) || !lua_checkstack(T, n + 8)) {
+    lua_pop(S, 1);
+    return UV_ENOMEM;
+  }
+  lua_pushcfunction(T, np_task_main);
+  lua_pushcfunction(T, task_handler);
+  np_co_unpack(S, T);
+  t->nargs = n + 1;
+  return 0;
 }
 
 void np_task_push(lua_State *L, neap_Task *t) {
@@ -166,7 +239,7 @@ void np_task_push(lua_State *L, neap_Task *t) {
 }
 
 neap_Task *np_task_find(neap_Vm *vm, uint32_t slot, uint64_t id) {
-  neap_Task *t = slot < vm->nslots ? vm->slots[slot].task : NULL;
+  neap_Task *t = slot < vm->nslots ? vm->slots[slot] : NULL;
   return t != NULL && t->id == id ? t : NULL;
 }
 
@@ -358,6 +431,7 @@ static void task_end(neap_Vm *vm, neap_Task *t) {
     np_future_finish(vm, t->future, t->state);
     forget(vm, NP_S_FUTURES, t->slot);
   }
+  if (t->L != NULL) thread_release(vm, t->thread);
   slot_release(vm, t->slot);
   if (t->sink != NULL) {
     t->link.node.run = tell_sink;
@@ -374,7 +448,7 @@ static void task_broke(neap_Vm *vm, neap_Task *t) {
   t->state = NP_FAILED;
   if (t->future != NULL) {
     lua_rawgeti(S, NP_S_FUTURES, (lua_Integer)t->slot + 1);
-    if (lua_gettop(T) > 0 && !lua_isnil(T, -1))
+    if (T != NULL && lua_gettop(T) > 0 && !lua_isnil(T, -1))
       lua_xmove(T, S, 1);
     else
       np_push(S, vm, NP_R_NOMEM);
@@ -382,15 +456,21 @@ static void task_broke(neap_Vm *vm, neap_Task *t) {
     lua_setiuservalue(S, -2, 1);
     lua_pop(S, 1);
   }
-  (void)lua_resetthread(T);
+  if (T != NULL) (void)lua_resetthread(T);
 }
 
 static void task_step(neap_Vm *vm, np_Node *node) {
   neap_Task *t = (neap_Task *)node;
-  lua_State *T = t->L;
-  int n = t->nargs, status, results;
+  lua_State *T;
+  int n, status, results;
+  if (!(t->flags & NP_T_STARTED) && task_start(vm, t) < 0) {
+    task_broke(vm, t);
+    task_end(vm, t);
+    return;
+  }
+  T = t->L;
+  n = t->nargs;
   t->nargs = 0;
-  t->flags |= NP_T_STARTED;
   vm->current = t;
   vm->running = T;
   status = lua_resume(T, vm->L, n, &results);
@@ -582,19 +662,20 @@ static int all_tasks(lua_State *L) {
   return 1;
 }
 
-static int sleep_done(lua_State *L, int status, lua_KContext ctx) {
+static int sleep_done(lua_State *L, int status, lua_KContext value) {
   (void)status;
-  (void)ctx;
   np_resumed(L, np_vm(L)->current);
-  lua_settop(L, 2);
-  return 1;
+  return (int)value; /* 0 or 1 */
 }
 
 /* asyncio.sleep(seconds [, value]): gives value */
 static int task_sleep(lua_State *L) {
-  lua_Number s = luaL_checknumber(L, 1);
+  lua_Number s = lua_isinteger(L, 1) ? (lua_Number)lua_tointeger(L, 1)
+                                     : luaL_checknumber(L, 1);
   neap_Task *t = np_park_check(L);
+  int value = lua_gettop(L) > 1;
   if (s != s) return luaL_argerror(L, 1, "number expected, got nan");
+  if (value) lua_settop(L, 2);
   if (!(s > 0) || (t->flags & NP_T_MUST_CANCEL)) {
     np_ready(t->vm, &t->link.node);
   } else {
@@ -602,7 +683,7 @@ static int task_sleep(lua_State *L) {
     if (neap_timer_start(t->vm, &t->timer, uv_hrtime() + ns) < 0)
       return luaL_error(L, "not enough memory");
   }
-  return np_park(L, 0, sleep_done);
+  return np_park(L, value, sleep_done);
 }
 
 /* asyncio.time() -> seconds of the loop's clock */
@@ -676,4 +757,15 @@ void np_task_open(lua_State *L) {
   luaL_setfuncs(L, functions, 0);
   neap_setasync(L, async);
   lua_pop(L, 1);
+}
+
+void np_task_close(neap_Vm *vm) {
+  if (vm->slots != NULL) {
+    np_alloc(vm, vm->slots, vm->slots_size * sizeof *vm->slots, 0);
+    np_alloc(vm, vm->free_slots, vm->slots_size * sizeof(uint32_t), 0);
+  }
+  if (vm->threads != NULL) {
+    np_alloc(vm, vm->threads, vm->threads_size * sizeof *vm->threads, 0);
+    np_alloc(vm, vm->pool, vm->threads_size * sizeof(uint32_t), 0);
+  }
 }

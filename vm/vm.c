@@ -306,10 +306,7 @@ void neap_vm_free(neap_Vm *vm) {
     if (vm->nhandles > 0) np_handle_close_all(vm);
   }
   if (vm->loop != NULL) np_loop_close(vm);
-  if (vm->slots != NULL)
-    np_alloc(vm, vm->slots, vm->slots_size * sizeof *vm->slots, 0);
-  if (vm->pool != NULL)
-    np_alloc(vm, vm->pool, vm->slots_size * sizeof *vm->pool, 0);
+  np_task_close(vm);
   np_slab_free(vm->slab);
   free(vm);
 }

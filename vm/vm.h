@@ -111,7 +111,8 @@ struct neap_Task {
   uint64_t id;
   uint32_t number; /* for its sink: which child it is */
   uint32_t turn;
-  uint32_t slot;
+  uint32_t slot;   /* its place in the tables of the store */
+  uint32_t thread; /* number of its thread, once started */
   int status;
   int line;          /* where it was spawned */
   uint32_t source;
@@ -132,12 +133,6 @@ typedef struct np_Co {
 
 /* == The machine ====================================================== */
 
-/* A thread for tasks: anchored in the store's table of threads. */
-typedef struct np_Slot {
-  lua_State *L;
-  neap_Task *task;
-} np_Slot;
-
 /* A coroutine.resume in progress; the chain tells whether all can yield. */
 typedef struct np_Resume {
   lua_State *from;
@@ -146,7 +141,8 @@ typedef struct np_Resume {
 
 /* Indices in the stack of the store, a thread that never runs. */
 enum {
-  NP_S_THREADS = 1, /* slot -> thread */
+  NP_S_THREADS = 1, /* number -> thread */
+  NP_S_STARTS,      /* slot -> coroutine object that will run */
   NP_S_FUTURES,     /* slot -> future of a running task */
   NP_S_CONTEXTS,    /* slot -> context table */
   NP_S_INHERIT,     /* slot -> {error, traceback, spawned} */
@@ -190,16 +186,19 @@ struct neap_Vm {
   int parking;          /* an await yields, not coroutine.yield */
   int cancels;          /* some cancellation was raised in this machine */
   int ref[NP_R_COUNT];
+  const void *co_new, *co_used; /* metatables, to compare with */
 
   neap_Task *tasks, *tasks_last;
   neap_Task *main;
   uint64_t ids;
   size_t ntasks, nscheduled; /* structs alive: what can be in the ring */
   size_t nlive;              /* tasks that have not ended */
-  np_Slot *slots;
-  uint32_t nslots, slots_size;
-  uint32_t *pool; /* free slots, a stack */
-  uint32_t npool, pool_low;
+  neap_Task **slots;
+  uint32_t *free_slots; /* a stack; both arrays have slots_size places */
+  uint32_t nslots, nfree, slots_size;
+  lua_State **threads; /* by number; NULL if it was given to Lua */
+  uint32_t *pool;      /* numbers of idle threads, a stack */
+  uint32_t nthreads, npool, threads_size, pool_low;
   uint64_t pool_time;
 
   char last_source[LUA_IDSIZE]; /* cache of np_site */
@@ -332,6 +331,7 @@ void np_take_traces(lua_State *L, neap_Task *t, int index);
 /* Ends: frees the struct of a task whose sink was told. */
 void np_task_free(neap_Vm *vm, neap_Task *t);
 void np_task_open(lua_State *L);
+void np_task_close(neap_Vm *vm); /* frees what it has in C */
 int np_task_main(lua_State *L);
 /* Pushes the table of context variables in force, or nil. */
 void np_context_push(lua_State *L);
@@ -383,8 +383,18 @@ void np_future_outcome(lua_State *L, int index);
 void np_async_open(lua_State *L);
 np_Co *np_co_test(lua_State *L, int index);
 
-/* Marks the coroutine object at `index` used and pushes body and arguments;
- * returns the number of arguments. Raises if it was used. */
+/* Makes a coroutine object of the function and arguments on top. */
+void np_co_make(lua_State *L, int nargs);
+
+/* Marks the coroutine object at `index` used; raises if it was. */
+void np_co_claim(lua_State *L, int index);
+
+/* Takes body and arguments out of the claimed object on top of S, which is
+ * popped, and pushes them to T. Both stacks have room; allocates nothing. */
+void np_co_unpack(lua_State *S, lua_State *T);
+
+/* Claims the one at `index` and pushes body and arguments; returns the
+ * number of arguments. */
 int np_co_take(lua_State *L, int index);
 
 /* Pushes "fetch (app.lua:12)". */

@@ -12,7 +12,7 @@ async function echo(conn)
 end
 
 local server <close> = await net.listen{host = "127.0.0.1", port = 0}
-local _, port = server:sockname()
+local port = server:sockname().port
 io.stdout:write(port, "\n")
 io.stdout:flush()
 
