@@ -4,7 +4,7 @@
 
 SAN     ?=
 B       ?= $(if $(SAN),build/asan,build)
-CFLAGS  ?= $(if $(SAN),-O1 -g,-O2 -g)
+CFLAGS  ?= $(if $(SAN),-O1 -g,-O3 -g)
 PREFIX  ?= /usr/local
 DESTDIR ?=
 T       ?=

@@ -8,6 +8,6 @@ build() {
   $MAKE -s -j2 B="$B/$1" CC="$2" SAN= CFLAGS="$3 -Werror" all tests
 }
 
-build gcc gcc -O2 || status=1
+build gcc gcc -O3 || status=1
 build clang clang -O1 || status=1
 exit $status
