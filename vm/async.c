@@ -215,11 +215,7 @@ void np_co_unpack(lua_State *S, lua_State *T) {
   int index = lua_gettop(S), i;
   int n = ((np_Co *)lua_touserdata(S, index))->nargs;
   lua_getiuservalue(S, index, 1);
-  for (i = 3; i <= n + 2; i++) {
-    lua_getiuservalue(S, index, i);
-    lua_pushnil(S); /* the object may live on, the arguments need not */
-    lua_setiuservalue(S, index, i);
-  }
+  for (i = 3; i <= n + 2; i++) lua_getiuservalue(S, index, i);
   if (S == T) {
     lua_remove(S, index);
   } else {

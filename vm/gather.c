@@ -96,6 +96,7 @@ static void keep(lua_State *L, Gather *g, uint32_t at, int index,
     if (index <= top) lua_pushvalue(L, index);
     else lua_pushnil(L);
     lua_rawseti(L, -2, at);
+    return; /* whoever calls drops the table */
   } else if (g->keep_errors) {
     np_error_wrap(L, index);
     lua_rawseti(L, -2, at);
@@ -126,8 +127,7 @@ static void keep_traces(lua_State *L, Gather *g) {
 static void child_store(lua_State *L, np_Sink *s, neap_Task *t, int first,
                         int n, int status) {
   Gather *g = of_sink(s);
-  (void)n;
-  keep(L, g, t->number, first, status);
+  keep(L, g, t->number, n > 0 ? first : lua_gettop(L) + 1, status);
   if (status == NP_FAILED && !g->keep_errors && !g->failing) {
     np_take_traces(L, t, first);
     keep_traces(L, g);
@@ -214,8 +214,16 @@ static void start_child(lua_State *L, Gather *g, int list, uint32_t at,
   neap_Vm *vm = g->f.vm;
   Child *c = &g->child[at - 1];
   np_Co *co = np_co_test(L, -1);
-  np_Future *f = co == NULL ? np_future_test(L, -1) : NULL;
+  np_Future *f;
   c->gather = g;
+  if (co != NULL && co->state == NP_CO_NEW) {
+    c->task = np_task_of(L, line, source);
+    c->task->sink = &g->sink;
+    c->task->number = at;
+    g->pending++;
+    return;
+  }
+  f = co == NULL ? np_future_test(L, -1) : NULL;
   if (co != NULL && co->state != NP_CO_NEW)
     c->same = find_same(L, list, at);
   if (c->same != 0) {
@@ -264,6 +272,10 @@ static int start_all(lua_State *L) {
 /* Raises unless the value on top can be awaited; pops it. */
 static void check_awaitable(lua_State *L, uint32_t at) {
   np_Co *co = np_co_test(L, -1);
+  if (co != NULL && co->state == NP_CO_NEW) {
+    lua_pop(L, 1);
+    return;
+  }
   if (co == NULL && np_future_test(L, -1) == NULL &&
       luaL_getmetafield(L, -1, "__await") == LUA_TNIL)
     np_error(L, "gather needs awaitables: number %d is a %s value", (int)at,

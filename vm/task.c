@@ -33,18 +33,22 @@ static int grow(neap_Vm *vm, void **all, size_t item, uint32_t **free_ones,
   return 0;
 }
 
-/* A free slot: the task's place in the tables of the store. */
-static int slot_take(neap_Vm *vm, uint32_t *slot) {
-  if (vm->nfree > 0) {
-    *slot = vm->free_slots[--vm->nfree];
-    return 0;
-  }
+/*
+ * A free slot: the task's place in the tables of the store. The one of what
+ * is to start has a false in every free place, so that setting one never
+ * needs memory. Raises when memory is out.
+ */
+static uint32_t slot_take(lua_State *L, neap_Vm *vm) {
+  if (vm->nfree > 0) return vm->free_slots[--vm->nfree];
   if (vm->nslots == vm->slots_size &&
       grow(vm, (void **)&vm->slots, sizeof *vm->slots, &vm->free_slots,
            &vm->slots_size) < 0)
-    return UV_ENOMEM;
-  *slot = vm->nslots++;
-  return 0;
+    luaL_error(L, "not enough memory");
+  np_store(L, vm, NP_S_STARTS);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, (lua_Integer)vm->nslots + 1);
+  lua_pop(L, 1);
+  return vm->nslots++;
 }
 
 static void slot_release(neap_Vm *vm, uint32_t slot) {
@@ -150,11 +154,11 @@ static void inherit_context(lua_State *L, neap_Vm *vm, neap_Task *t) {
 static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
   neap_Vm *vm = np_vm(L);
   neap_Task *t = NULL;
-  uint32_t slot;
+  uint32_t slot = slot_take(L, vm);
   vm->ntasks++;
   if (np_reserve(vm) == 0) t = np_alloc(vm, NULL, 0, sizeof *t);
-  if (t == NULL || slot_take(vm, &slot) < 0) {
-    if (t != NULL) np_alloc(vm, t, sizeof *t, 0);
+  if (t == NULL) {
+    slot_release(vm, slot);
     vm->ntasks--;
     luaL_error(L, "not enough memory");
     return NULL;
@@ -170,17 +174,19 @@ static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
   vm->slots[slot] = t;
   append(vm, t);
   np_ready(vm, &t->link.node);
-  /* From here on an error leaves a task that ends by itself. */
-  np_store(L, vm, NP_S_STARTS);
-  lua_insert(L, -2);
-  lua_rawseti(L, -2, (lua_Integer)slot + 1);
-  lua_pop(L, 1);
-  inherit_context(L, vm, t);
+  lua_xmove(L, vm->store, 1);
+  lua_rawseti(vm->store, NP_S_STARTS, (lua_Integer)slot + 1);
+  inherit_context(L, vm, t); /* an error leaves a task that ends by itself */
   return t;
 }
 
 neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source) {
   np_co_make(L, nargs);
+  np_co_claim(L, -1);
+  return spawn(L, line, source);
+}
+
+neap_Task *np_task_of(lua_State *L, int line, uint32_t source) {
   np_co_claim(L, -1);
   return spawn(L, line, source);
 }
@@ -200,15 +206,15 @@ neap_Task *np_task_from(lua_State *L, int index, int line, uint32_t source) {
 /* Gives the task its thread, with the body and the arguments on it. */
 static int task_start(neap_Vm *vm, neap_Task *t) {
   lua_State *S = vm->store, *T;
-  int n = 0;
+  int n;
   t->flags |= NP_T_STARTED;
   if (thread_take(vm, &t->thread) < 0) return UV_ENOMEM;
   t->L = T = vm->threads[t->thread];
   lua_rawgeti(S, NP_S_STARTS, (lua_Integer)t->slot + 1);
-  lua_pushnil(S);
+  lua_pushboolean(S, 0);
   lua_rawseti(S, NP_S_STARTS, (lua_Integer)t->slot + 1);
-  if (lua_isuserdata(S, -1)) n = ((np_Co *)lua_touserdata(S, -1))->nargs + 1;
-  if (n == 0 || !lua_checkstack(S, n + 4) || !lua_checkstack(T, n + 8)) {
+  n = ((np_Co *)lua_touserdata(S, -1))->nargs + 1;
+  if (!lua_checkstack(S, n + 4) || !lua_checkstack(T, n + 8)) {
     lua_pop(S, 1);
     return UV_ENOMEM;
   }
@@ -360,7 +366,10 @@ static int task_store(lua_State *L, int state, int first) {
     if (np_error_is(L, first, "CancelledError")) state = NP_CANCELLED;
   }
   t->state = (uint8_t)state;
-  if (t->sink != NULL) t->sink->store(L, t->sink, t, first, n, state);
+  if (t->sink != NULL) {
+    t->sink->store(L, t->sink, t, first, n, state);
+    lua_settop(L, first + n - 1);
+  }
   if (t->future == NULL) return 0;
   np_task_push(L, t);
   lua_insert(L, first);

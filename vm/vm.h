@@ -293,6 +293,9 @@ neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source);
  * with __await. */
 neap_Task *np_task_from(lua_State *L, int index, int line, uint32_t source);
 
+/* The same from the coroutine object on top, which is popped. */
+neap_Task *np_task_of(lua_State *L, int line, uint32_t source);
+
 /* Pushes the Task object of `t`, making it if need be. */
 void np_task_push(lua_State *L, neap_Task *t);
 

@@ -29,8 +29,9 @@ typedef struct Server {
   uv_poll_t poll;
   neap_Wait acceptor;
   neap_Timer rest;
-  int fd;
-  int accepted;       /* taken from the kernel, not yet a stream, or -1 */
+  int fd, is_open;
+  int accepted;       /* taken from the kernel, not yet a stream ... */
+  int has_accepted;   /* ... if this is set */
   int kind;           /* of its streams */
   int polling;
   unsigned burst;
@@ -74,9 +75,9 @@ static void server_close(neap_Handle *h) {
   neap_timer_stop(h->vm, &v->rest);
   polling_stop(v);
   path_remove(v);
-  if (v->accepted >= 0) (void)close(v->accepted);
-  if (v->fd >= 0) (void)close(v->fd);
-  v->accepted = v->fd = -1;
+  if (v->has_accepted) (void)close(v->accepted);
+  if (v->is_open) (void)close(v->fd);
+  v->has_accepted = v->is_open = 0;
 }
 
 const neap_Class np_server_class = {"neap.Server", server_close, NULL};
@@ -100,11 +101,12 @@ static int is_starving(int error) {
 
 /* Takes a connection from the kernel: 0, or a code. */
 static int take(Server *v) {
-  if (v->accepted >= 0) return 0;
+  if (v->has_accepted) return 0;
   if (v->burst >= BURST) return UV_EAGAIN;
   do v->accepted = accept4(v->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
   while (v->accepted < 0 && is_passing(errno));
   if (v->accepted < 0) return uv_translate_sys_error(errno);
+  v->has_accepted = 1;
   v->burst++;
   v->starved = 0;
   return 0;
@@ -135,7 +137,7 @@ static int wait_rest(Server *v, int error) {
 static int stream_push(lua_State *L, Server *v) {
   np_Stream *s = np_stream_new(L, v->kind);
   int fd = v->accepted, err;
-  v->accepted = -1;
+  v->has_accepted = 0;
   err = np_stream_adopt(s, fd);
   return err < 0 ? neap_fail(L, err, "accept") : 1;
 }
@@ -239,6 +241,7 @@ static int socket_open(Server *v, const Listen *l) {
   if (size == 0) return -1;
   v->fd = socket(name.ss_family, type, 0);
   if (v->fd < 0) return -1;
+  v->is_open = 1;
   if (v->kind == NP_STREAM_PIPE) {
     strcpy(v->path, l->host);
     if (path_bind(v, &name, size) < 0) return -1;
@@ -273,7 +276,6 @@ int np_net_listen(lua_State *L) {
               .nodelay = lua_toboolean(L, 5)};
   Server *v = neap_handle_new(L, sizeof *v, &np_server_class);
   int err = 0;
-  v->fd = v->accepted = -1;
   v->kind = lua_isnil(L, 2) ? NP_STREAM_PIPE : NP_STREAM_TCP;
   v->acceptor.what = "accept";
   if (socket_open(v, &l) < 0) err = uv_translate_sys_error(errno);
