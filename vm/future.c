@@ -313,9 +313,9 @@ int np_future_await(lua_State *L) {
   if (f->task == t) return np_error(L, "a task cannot await itself");
   np_link(f, &t->link);
   t->awaiting = f;
-  if (t->flags & NP_T_MUST_CANCEL && np_future_cancel(f)) {
+  if (t->flags & NP_T_MUST_CANCEL) {
     t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
-    t->flags |= NP_T_CANCEL_SENT;
+    if (!np_task_pass_cancel(t)) t->flags |= NP_T_MUST_CANCEL;
   }
   return np_park(L, 0, await_done);
 }

@@ -541,14 +541,32 @@ int np_is_own(lua_State *L, int index) {
   return is;
 }
 
+int np_task_pass_cancel(neap_Task *t) {
+  int sent;
+  t->flags |= NP_T_PASSING;
+  sent = np_future_cancel(t->awaiting);
+  t->flags &= (uint16_t)~NP_T_PASSING;
+  if (sent && !(t->flags & NP_T_MUST_CANCEL)) t->flags |= NP_T_CANCEL_SENT;
+  return sent;
+}
+
+/* Tasks that wait for each other in a ring: the cancel has come round to t,
+ * which lets go of what it waits for, as nobody else in the ring can. */
+static int break_ring(neap_Task *t) {
+  t->flags |= NP_T_MUST_CANCEL;
+  if (t->link.next != NULL) {
+    np_unlink(&t->link);
+    np_ready(t->vm, &t->link.node);
+  }
+  return 1;
+}
+
 int np_task_cancel(neap_Task *t) {
   if (t->flags & NP_T_ENDED) return 0;
+  if (t->flags & NP_T_PASSING) return break_ring(t);
   t->cancelling++;
   if (t->awaiting != NULL) {
-    if (t->awaiting->state == NP_PENDING && np_future_cancel(t->awaiting)) {
-      t->flags |= NP_T_CANCEL_SENT;
-      return 1;
-    }
+    if (t->awaiting->state == NP_PENDING && np_task_pass_cancel(t)) return 1;
   } else if (t->wait != NULL) {
     neap_Wait *w = t->wait;
     t->wait = NULL;

@@ -95,7 +95,8 @@ enum {
   NP_T_ENDED = 64,
   NP_T_INTERRUPTED = 128,
   NP_T_EXITING = 256,    /* it called os.exit(code, true) */
-  NP_T_FINISHING = 512   /* the machine ends: cancelled for that */
+  NP_T_FINISHING = 512,  /* the machine ends: cancelled for that */
+  NP_T_PASSING = 1024    /* it is handing a cancel on just now */
 };
 
 struct neap_Task {
@@ -301,6 +302,10 @@ void np_task_push(lua_State *L, neap_Task *t);
 
 /* Requests a cancellation; 0 if the task has ended. */
 int np_task_cancel(neap_Task *t);
+
+/* Hands a cancel on to the future t waits for; 0 if that cannot take it. */
+int np_task_pass_cancel(neap_Task *t);
+
 int np_task_uncancel(neap_Task *t);
 
 /* The task in `slot` if it still is the one with `id`, or NULL. */
