@@ -304,12 +304,9 @@ static int await_done(lua_State *L, int status, lua_KContext ctx) {
   return np_future_values(L, 1);
 }
 
-int np_future_await(lua_State *L) {
-  np_Future *f = np_future_check(L, 1);
-  neap_Task *t;
-  lua_settop(L, 1);
-  if (f->state != NP_PENDING) return np_future_values(L, 1);
-  t = np_park_check(L);
+/* Parks the running task on the future at 1; nothing else is on the stack. */
+static int park_on(lua_State *L, np_Future *f, lua_KFunction k) {
+  neap_Task *t = np_park_check(L);
   if (f->task == t) return np_error(L, "a task cannot await itself");
   np_link(f, &t->link);
   t->awaiting = f;
@@ -317,7 +314,59 @@ int np_future_await(lua_State *L) {
     t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
     if (!np_task_pass_cancel(t)) t->flags |= NP_T_MUST_CANCEL;
   }
-  return np_park(L, 0, await_done);
+  return np_park(L, 0, k);
+}
+
+int np_future_await(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  lua_settop(L, 1);
+  if (f->state != NP_PENDING) return np_future_values(L, 1);
+  return park_on(L, f, await_done);
+}
+
+/* Pushes false and the task's own cancellation. */
+static int attempt_cancelled(lua_State *L, neap_Task *t) {
+  t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
+  lua_pushboolean(L, 0);
+  np_cancel_push(L, t);
+  return 2;
+}
+
+static int attempt_done(lua_State *L, int status, lua_KContext ctx) {
+  neap_Task *t = np_vm(L)->current;
+  np_Future *f = t->awaiting;
+  int sent = t->flags & NP_T_CANCEL_SENT;
+  (void)status;
+  (void)ctx;
+  t->awaiting = NULL;
+  t->flags &= (uint16_t)~NP_T_CANCEL_SENT;
+  if (t->flags & NP_T_MUST_CANCEL || (sent && f->state == NP_CANCELLED))
+    return attempt_cancelled(L, t);
+  lua_pushboolean(L, f->state == NP_DONE);
+  if (f->state == NP_DONE) return 1;
+  push_error(L, f, 1);
+  return 2;
+}
+
+/*
+ * _attempt(future) -> true, or false and the error: catch(await, future) at
+ * a fraction of its price, for those who wait in queues and locks.
+ */
+static int future_attempt(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  lua_settop(L, 1);
+  if (f->state == NP_PENDING) return park_on(L, f, attempt_done);
+  lua_pushboolean(L, f->state == NP_DONE);
+  if (f->state == NP_DONE) return 1;
+  push_error(L, f, 1);
+  return 2;
+}
+
+/* _renew(future): makes one that has no value pending again; for those who
+ * gave it to nobody */
+static int future_renew(lua_State *L) {
+  np_future_check(L, 1)->state = NP_PENDING;
+  return 0;
 }
 
 /* == Lua's side ======================================================= */
@@ -542,6 +591,10 @@ void np_future_open(lua_State *L) {
   lua_setfield(L, -2, "Future");
   lua_pushcfunction(L, future_is);
   lua_setfield(L, -2, "isfuture");
+  lua_pushcfunction(L, future_attempt);
+  lua_setfield(L, -2, "_attempt");
+  lua_pushcfunction(L, future_renew);
+  lua_setfield(L, -2, "_renew");
   lua_pushcfunction(L, copy_outcome);
   lua_setfield(L, -2, "_copy_outcome");
   lua_pop(L, 1);

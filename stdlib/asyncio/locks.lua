@@ -6,6 +6,7 @@
 
 local asyncio = asyncio
 local Future, catch = asyncio.Future, asyncio.catch
+local attempt = asyncio._attempt
 
 -- == Waiters ============================================================
 
@@ -70,7 +71,7 @@ async function Lock:acquire()
     return self
   end
   local f, i = enqueue(self.waiters)
-  local ok, e = catch(await, f)
+  local ok, e = attempt(f)
   take_out(self.waiters, i)
   if not ok then
     if not self.held then wake_lock(self) end
@@ -114,7 +115,7 @@ end
 async function Event:wait()
   if self.value then return true end
   local f, i = enqueue(self.waiters)
-  local ok, e = catch(await, f)
+  local ok, e = attempt(f)
   take_out(self.waiters, i)
   if not ok then error(e, 0) end
   return true
@@ -167,7 +168,7 @@ async function Condition:wait()
   end
   self:release()
   local f, i = enqueue(self.waiters)
-  local ok, e = catch(await, f)
+  local ok, e = attempt(f)
   take_out(self.waiters, i)
   local cancelled = reacquire(self)
   if cancelled ~= nil then ok, e = false, cancelled end
@@ -233,7 +234,7 @@ async function Semaphore:acquire()
     return self
   end
   local f, i = enqueue(self.waiters)
-  local ok, e = catch(await, f)
+  local ok, e = attempt(f)
   take_out(self.waiters, i)
   if not ok and f:done() and not f:cancelled() then
     self.value = self.value + 1 -- it had been given a permit
