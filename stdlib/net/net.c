@@ -67,6 +67,8 @@ static int net_report(lua_State *L) {
 
 static const luaL_Reg functions[] = {
   {"pair", np_net_pair},
+  {"open_fd", np_net_open_fd},
+  {"fileno", np_net_fileno},
   {"is_address", np_net_is_address},
   {"listen", np_net_listen},
   {"misuse", net_misuse},

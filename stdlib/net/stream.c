@@ -76,6 +76,7 @@ static void reading_stop(np_Stream *s) {
 static void ended(np_Stream *s, int why) {
   reading_stop(s);
   if (why == UV_EOF && s->broken == UV_ECONNRESET) why = UV_ECONNRESET;
+  if (why == UV_EIO && s->tty) why = UV_EOF; /* nobody has the other side */
   s->end = why == UV_ENOBUFS ? UV_ENOMEM : why;
   (void)neap_wake(&s->reader, 0);
 }
@@ -192,6 +193,25 @@ int np_stream_adopt(np_Stream *s, int fd) {
                                      : uv_pipe_open(&s->uv.pipe, fd);
   if (err < 0) (void)close(fd); /* it was never used */
   return err;
+}
+
+int np_net_open_fd(lua_State *L) {
+  int fd = (int)luaL_checkinteger(L, 1), err;
+  np_Stream *s = np_stream_new(L, NP_STREAM_PIPE);
+  s->tty = isatty(fd) != 0;
+  err = np_stream_adopt(s, fd);
+  if (err == 0) return 1;
+  neap_handle_close(&s->handle);
+  return neap_fail(L, err, "open");
+}
+
+int np_net_fileno(lua_State *L) {
+  np_Stream *s = np_stream_check(L);
+  uv_os_fd_t fd = -1;
+  int err = uv_fileno(&s->uv.any, &fd);
+  if (err < 0) return neap_fail(L, err, "fileno");
+  lua_pushinteger(L, fd);
+  return 1;
 }
 
 /* == Lua's side ======================================================= */

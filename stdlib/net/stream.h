@@ -63,6 +63,7 @@ typedef struct np_Stream {
   uint8_t reading;  /* libuv reads, or tells */
   uint8_t ready;    /* bytes are probably there */
   uint8_t shut;     /* shutdown was called */
+  uint8_t tty;      /* a terminal, or the far side of one */
 } np_Stream;
 
 extern const neap_Class np_stream_class;
@@ -74,6 +75,11 @@ np_Stream *np_stream_new(lua_State *L, int kind);
 
 /* Takes over the connected socket `fd`: 0, or a code, and `fd` is closed. */
 int np_stream_adopt(np_Stream *s, int fd);
+
+/* core.open_fd(fd) -> Stream, which takes `fd` over: a socket, a pipe, a
+ * terminal, but no file. core.fileno(stream) -> its fd, lent. */
+int np_net_open_fd(lua_State *L);
+int np_net_fileno(lua_State *L);
 
 /* == Incoming ========================================================= */
 

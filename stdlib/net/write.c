@@ -54,9 +54,17 @@ static void on_written(uv_write_t *request, int status) {
   neap_handle_unpin(&s->handle);
 }
 
+/* A pipe that goes one way has no half: its end is that it is closed. */
+static int pipe_end(np_Stream *s, int status) {
+  if (status != UV_ENOTSOCK || uv_is_readable(&s->uv.stream)) return status;
+  neap_handle_close(&s->handle);
+  return 0;
+}
+
 static void on_shutdown(uv_shutdown_t *request, int status) {
   Shutdown *d = (Shutdown *)request;
-  (void)neap_wake(&d->wait, outcome(d->stream, status));
+  status = outcome(d->stream, status);
+  (void)neap_wake(&d->wait, pipe_end(d->stream, status));
   neap_handle_unpin(&d->stream->handle);
   free(d);
 }

@@ -90,15 +90,15 @@ test("a thousand connections at once are all served", async function()
   end)
 end)
 
-test("a thousand connections and random cancels leave nothing behind",
+test("many connections and random cancels leave nothing behind",
     async function()
   with_server({}, function(connect)
     local async function talk(i)
       local conn <close> = await connect()
-      for _ = 1, 20 do exchange(conn, bytes_of(i * 7 % 5000 + 1)) end
+      for _ = 1, 10 do exchange(conn, bytes_of(i * 7 % 5000 + 1)) end
     end
     local tasks = {}
-    for i = 1, 300 do tasks[i] = asyncio.create_task(talk(i)) end
+    for i = 1, 100 do tasks[i] = asyncio.create_task(talk(i)) end
     while true do
       local pending = {}
       for _, task in ipairs(tasks) do
