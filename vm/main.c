@@ -25,6 +25,9 @@
 
 enum { STATUS_INTERRUPTED = 130 };
 
+/* So many arguments can be given to a task as they are. */
+enum { MANY = 200 };
+
 /* What a run gives beside LUA_OK: it was told to the user already. */
 enum { FAILED = 1 };
 
@@ -410,14 +413,47 @@ static int push_arguments(lua_State *L) {
   return n;
 }
 
+static int called(lua_State *L, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  return lua_gettop(L);
+}
+
+/* Calls its first upvalue with its second upvalue's values. */
+static int call_packed(lua_State *L) {
+  lua_settop(L, 0);
+  lua_getfield(L, lua_upvalueindex(2), "n");
+  int n = (int)lua_tointeger(L, 1);
+  luaL_checkstack(L, n + 3, "too many arguments to script");
+  lua_pushvalue(L, lua_upvalueindex(1));
+  for (int i = 1; i <= n; i++) lua_rawgeti(L, lua_upvalueindex(2), i);
+  lua_remove(L, 1);
+  lua_callk(L, n, LUA_MULTRET, 0, called);
+  return called(L, LUA_OK, 0);
+}
+
+/* A task takes a few hundred arguments, but `neap x.lua *` may have more.
+ * Replaces the function and its `n` arguments by one that has none. */
+static void pack_arguments(lua_State *L, int n) {
+  int base = lua_gettop(L) - n;
+  lua_createtable(L, n, 1);
+  lua_insert(L, base + 1);
+  for (int i = n; i > 0; i--) lua_rawseti(L, base + 1, i);
+  lua_pushinteger(L, n);
+  lua_setfield(L, base + 1, "n");
+  lua_pushcclosure(L, call_packed, 2);
+}
+
 static int run_script(Host *host, lua_State *L) {
   char **argv = host->argv + host->options.script;
   const char *filename = argv[0];
-  int n;
+  int n, nargs;
   if (strcmp(filename, "-") == 0 && strcmp(argv[-1], "--") != 0)
     filename = NULL;
   if (neap_loadfile(L, filename, NULL) != LUA_OK) return failure(host, L, 0);
-  int status = run(host, L, push_arguments(L), "main", &n);
+  nargs = push_arguments(L);
+  if (nargs > MANY) pack_arguments(L, nargs);
+  int status = run(host, L, nargs > MANY ? 0 : nargs, "main", &n);
   lua_settop(L, 0);
   return status;
 }

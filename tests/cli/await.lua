@@ -35,9 +35,16 @@ test("everything that is run is in a task", function()
 end)
 
 test("a task of -e goes on while the script runs", function()
-  gives("begin\ntask\nend\n", {
-    "-e", "asyncio.create_task((async function() print 'task' end)())",
-    script [[print "begin" await asyncio.sleep(0) print "end"]]})
+  gives("begin\nend of -e\nscript\nend of task\n", {"-e", [[
+      done = asyncio.Event()
+      task = asyncio.create_task((async function()
+        print "begin"
+        await done:wait()
+        print "end of task"
+      end)())
+      await asyncio.sleep(0)
+      print "end of -e"]],
+    script [[print "script" done:set() await task]]})
 end)
 
 test("the tasks that are left are cancelled and clean up", function()
@@ -157,7 +164,7 @@ test("translate prints plain Lua that keeps its lines", function()
 end)
 
 test("translate tells errors in Lua's form", function()
-  local path = script "# first\nasync function f()\n  await x y\nend\n"
+  local path = script "# first\nasync function f()\n  await x(]\nend\n"
   local status, out, err = run{"translate", path}
   equal(status, 1)
   equal(out, "")

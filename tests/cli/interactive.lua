@@ -54,7 +54,7 @@ test("an error is told without a name and does not end it", function()
   local out, err = session "error 'x'\n1\n"
   equal(out, "> error 'x'\n> 1\n1\n> \n")
   equal(err, "stdin:1: x\nstack traceback:\n\t[C]: in function 'error'\n"
-    .. "\tstdin:1: in main chunk\n\t[C]: in ?\n")
+    .. "\tstdin:1: in main chunk\n" .. cli.bottom)
   out, err = session "x = = 1\nerror{}\n1\n"
   equal(out, "> x = = 1\n> error{}\n> 1\n1\n> \n")
   has(err, "stdin:1: unexpected symbol near '='\n")

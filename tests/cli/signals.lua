@@ -43,7 +43,7 @@ test("an interrupt ends a loop that computes", function()
   equal(status, cli.is_neap and 130 or 1)
 end)
 
-test("pcall stops the interrupt of a computation, as in lua", function()
+cli.differs("pcall stops the interrupt of a computation, as in lua", function()
   local job = start{"-e", flush
     .. "pcall(function() print(12) while true do end end) print(42)"}
   equal(job:line(), "12")
@@ -196,7 +196,7 @@ test("a script that cancels itself has failed", function()
     print "not reached"]]}
   equal(out, "")
   has(err, "neap: ")
-  has(err, "CancelledError")
+  has(err, "cancelled")
   equal(status, 1)
 end)
 
