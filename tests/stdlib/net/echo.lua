@@ -38,6 +38,9 @@ local function exchange(conn, message)
   assert(answer == message, "the answer differs from the message")
 end
 
+-- With the collector at its most aggressive, each of them costs more.
+local many = os.getenv "NEAP_TEST_GC" and 50 or 1000
+
 local path = os.tmpname()
 os.remove(path)
 
@@ -72,10 +75,10 @@ test("a stream carries more than any buffer holds", async function()
   end)
 end)
 
-test("a thousand connections at once are all served", async function()
+test(many .. " connections at once are all served", async function()
   with_server({}, function(connect)
     local conns = {}
-    for i = 1, 1000 do conns[i] = connect() end
+    for i = 1, many do conns[i] = connect() end
     conns = await asyncio.gather(conns)
     local rounds = {}
     for i, conn in ipairs(conns) do
@@ -98,7 +101,7 @@ test("many connections and random cancels leave nothing behind",
       for _ = 1, 10 do exchange(conn, bytes_of(i * 7 % 5000 + 1)) end
     end
     local tasks = {}
-    for i = 1, 100 do tasks[i] = asyncio.create_task(talk(i)) end
+    for i = 1, many // 10 do tasks[i] = asyncio.create_task(talk(i)) end
     while true do
       local pending = {}
       for _, task in ipairs(tasks) do
