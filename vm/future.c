@@ -55,18 +55,12 @@ np_Future *np_future_new(lua_State *L, int what) {
 np_Future *np_future_test(lua_State *L, int index) {
   np_Future *f = lua_touserdata(L, index);
   neap_Vm *vm;
-  int is;
+  const void *meta;
   if (f == NULL || !lua_getmetatable(L, index)) return NULL;
+  meta = lua_topointer(L, -1);
+  lua_pop(L, 1);
   vm = np_vm(L);
-  np_push(L, vm, NP_R_TASK);
-  is = lua_rawequal(L, -1, -2);
-  if (!is) {
-    np_push(L, vm, NP_R_FUTURE);
-    is = lua_rawequal(L, -1, -3);
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 2);
-  return is ? f : NULL;
+  return meta == vm->future_meta || meta == vm->task_meta ? f : NULL;
 }
 
 np_Future *np_future_check(lua_State *L, int index) {
@@ -332,6 +326,16 @@ static int attempt_cancelled(lua_State *L, neap_Task *t) {
   return 2;
 }
 
+static int attempt_result(lua_State *L, np_Future *f) {
+  lua_pushboolean(L, f->state == NP_DONE);
+  if (f->state == NP_DONE) {
+    f->state = NP_PENDING;
+    return 1;
+  }
+  push_error(L, f, 1);
+  return 2;
+}
+
 static int attempt_done(lua_State *L, int status, lua_KContext ctx) {
   neap_Task *t = np_vm(L)->current;
   np_Future *f = t->awaiting;
@@ -342,31 +346,29 @@ static int attempt_done(lua_State *L, int status, lua_KContext ctx) {
   t->flags &= (uint16_t)~NP_T_CANCEL_SENT;
   if (t->flags & NP_T_MUST_CANCEL || (sent && f->state == NP_CANCELLED))
     return attempt_cancelled(L, t);
-  lua_pushboolean(L, f->state == NP_DONE);
-  if (f->state == NP_DONE) return 1;
-  push_error(L, f, 1);
-  return 2;
+  return attempt_result(L, f);
 }
 
 /*
  * _attempt(future) -> true, or false and the error: catch(await, future) at
- * a fraction of its price, for those who wait in queues and locks.
+ * a fraction of its price, for those who wait in queues and locks. The
+ * future has no value and was given to nobody else: after true it is pending
+ * again, to be used once more.
  */
 static int future_attempt(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   lua_settop(L, 1);
   if (f->state == NP_PENDING) return park_on(L, f, attempt_done);
-  lua_pushboolean(L, f->state == NP_DONE);
-  if (f->state == NP_DONE) return 1;
-  push_error(L, f, 1);
-  return 2;
+  return attempt_result(L, f);
 }
 
-/* _renew(future): makes one that has no value pending again; for those who
- * gave it to nobody */
-static int future_renew(lua_State *L) {
-  np_future_check(L, 1)->state = NP_PENDING;
-  return 0;
+/* _release(future) -> whether it was pending; it is done now */
+static int future_release(lua_State *L) {
+  np_Future *f = np_future_check(L, 1);
+  int pending = f->state == NP_PENDING;
+  if (pending) np_future_finish(f->vm, f, NP_DONE);
+  lua_pushboolean(L, pending);
+  return 1;
 }
 
 /* == Lua's side ======================================================= */
@@ -542,8 +544,10 @@ static int future_make(lua_State *L) {
   return 1;
 }
 
-static void make_metatable(lua_State *L, int what, const char *name,
-                           const luaL_Reg *methods, const luaL_Reg *more) {
+static const void *make_metatable(lua_State *L, int what, const char *name,
+                                  const luaL_Reg *methods,
+                                  const luaL_Reg *more) {
+  const void *pointer;
   lua_newtable(L);
   lua_newtable(L);
   luaL_setfuncs(L, methods, 0);
@@ -553,7 +557,9 @@ static void make_metatable(lua_State *L, int what, const char *name,
   lua_setfield(L, -2, "__name");
   lua_pushcfunction(L, future_tostring);
   lua_setfield(L, -2, "__tostring");
+  pointer = lua_topointer(L, -1);
   np_keep(L, np_vm(L), what);
+  return pointer;
 }
 
 int np_add_done_callback(lua_State *L);
@@ -574,8 +580,9 @@ void np_future_open(lua_State *L) {
     {"get_name", task_get_name}, {"set_name", task_set_name},
     {"traceback", task_traceback}, {NULL, NULL}};
   neap_Vm *vm = np_vm(L);
-  make_metatable(L, NP_R_FUTURE, "Future", methods, future);
-  make_metatable(L, NP_R_TASK, "Task", methods, task);
+  vm->future_meta = make_metatable(L, NP_R_FUTURE, "Future", methods,
+                                   future);
+  vm->task_meta = make_metatable(L, NP_R_TASK, "Task", methods, task);
   lua_newtable(L);
   lua_pushcfunction(L, sentinel_gc);
   lua_setfield(L, -2, "__gc");
@@ -593,8 +600,8 @@ void np_future_open(lua_State *L) {
   lua_setfield(L, -2, "isfuture");
   lua_pushcfunction(L, future_attempt);
   lua_setfield(L, -2, "_attempt");
-  lua_pushcfunction(L, future_renew);
-  lua_setfield(L, -2, "_renew");
+  lua_pushcfunction(L, future_release);
+  lua_setfield(L, -2, "_release");
   lua_pushcfunction(L, copy_outcome);
   lua_setfield(L, -2, "_copy_outcome");
   lua_pop(L, 1);

@@ -188,6 +188,7 @@ struct neap_Vm {
   int cancels;          /* some cancellation was raised in this machine */
   int ref[NP_R_COUNT];
   const void *co_new, *co_used; /* metatables, to compare with */
+  const void *future_meta, *task_meta;
 
   neap_Task *tasks, *tasks_last;
   neap_Task *main;

@@ -5,8 +5,15 @@
 -- because programs spend their time there. nil is an item like any other.
 
 local asyncio = asyncio
-local Future, attempt, renew = asyncio.Future, asyncio._attempt,
-  asyncio._renew
+local Future, attempt, release = asyncio.Future, asyncio._attempt,
+  asyncio._release
+
+-- Where a queue keeps its state: Lua finds a small integer faster than a
+-- name. LIMIT is the size from which a put has to wait, -1 after shutdown.
+local SIZE <const>, LIMIT <const>, ITEMS <const> = 1, 2, 3
+local HEAD <const>, MASK <const>, UNFINISHED <const> = 4, 5, 6
+local GETTERS <const>, PUTTERS <const>, JOINERS <const> = 7, 8, 9
+local GETTING <const>, PUTTING <const>, JOINING <const> = 10, 11, 12
 
 local function stopped()
   error(asyncio.QueueShutDown.new("the queue was shut down"), 0)
@@ -14,141 +21,156 @@ end
 
 -- == Who waits ==========================================================
 
--- A list of futures with holes (false); `spare` is one to use again.
-local function waiters() return {first = 1, last = 0} end
+-- In self[list] is a list of futures with holes (false), in self[list + 3]
+-- how many of them may still be waiting.
 
-local function wake_next(list)
-  local first, last = list.first, list.last
-  while first <= last do
-    local f = list[first]
-    list[first] = nil
+local function wake_next(self, list)
+  local waiting = self[list]
+  local first = waiting.first
+  while first <= waiting.last do
+    local f = waiting[first]
+    waiting[first] = nil
     first = first + 1
-    if f and not f:done() then
-      list.first = first
-      f:set_result()
-      return
+    if f then
+      self[list + 3] = self[list + 3] - 1
+      if release(f) then break end
     end
   end
-  list.first = first
+  if first > waiting.last then first, waiting.last = 1, 0 end
+  waiting.first = first
 end
 
-local function wake_all(list)
-  while list.first <= list.last do wake_next(list) end
+local function wake_all(self, list)
+  while self[list + 3] > 0 do wake_next(self, list) end
 end
 
--- Waits in `list`; a wake-up that comes together with a cancellation is
+-- Waits in a list; a wake-up that comes together with a cancellation is
 -- handed on if `can_go(self)`.
 local function wait_in(self, list, can_go)
-  local f, i = list.spare, list.last + 1
-  if f then
-    list.spare = nil
-    renew(f)
-  else
-    f = Future()
-  end
-  list.last = i
-  list[i] = f
+  local waiting = self[list]
+  local f, i = waiting.spare or Future(), waiting.last + 1
+  waiting.spare = nil
+  waiting.last = i
+  waiting[i] = f
+  self[list + 3] = self[list + 3] + 1
   local ok, e = attempt(f)
   if ok then
-    list.spare = f
+    waiting.spare = f
     return
   end
-  if list[i] == f then list[i] = false end
-  if can_go(self) and not f:cancelled() then wake_next(list) end
+  if waiting[i] == f then
+    waiting[i] = false
+    self[list + 3] = self[list + 3] - 1
+  end
+  if can_go(self) and not f:cancelled() and self[list + 3] > 0 then
+    wake_next(self, list)
+  end
   error(e, 0)
 end
 
-local function has_room(self) return self.size < self.maxsize end
-local function has_items(self) return self.size > 0 end
-local function is_finished(self) return self.unfinished == 0 end
+local function has_room(self) return self[SIZE] < self[LIMIT] end
+local function has_items(self) return self[SIZE] > 0 end
+local function is_finished(self) return self[UNFINISHED] == 0 end
 
 local function wait_for_room(self)
-  while self.size >= self.maxsize do
+  while self[SIZE] >= self[LIMIT] do
     if self.is_shutdown then stopped() end
-    wait_in(self, self.putters, has_room)
+    wait_in(self, PUTTERS, has_room)
   end
-  if self.is_shutdown then stopped() end
 end
 
 local function wait_for_item(self)
-  while self.size == 0 do
+  while self[SIZE] == 0 do
     if self.is_shutdown then stopped() end
-    wait_in(self, self.getters, has_items)
+    wait_in(self, GETTERS, has_items)
   end
 end
 
 -- == Queue ==============================================================
 
--- The items are self[first] to self[last].
+-- The items are a ring: MASK + 1 places, a power of two, the first item at
+-- HEAD, counted from 0.
 local Queue = {__name = "Queue"}
 Queue.__index = Queue
 
+local function new_ring(places)
+  local ring = {}
+  for i = 1, places do ring[i] = false end
+  return ring
+end
+
+local function grow(self)
+  local old, places = self[ITEMS], self[MASK] + 1
+  local ring, head = new_ring(places * 2), self[HEAD]
+  for i = 0, self[SIZE] - 1 do
+    ring[i + 1] = old[(head + i & places - 1) + 1]
+  end
+  self[ITEMS], self[HEAD], self[MASK] = ring, 0, places * 2 - 1
+end
+
 --- await queue:put(item): waits for room; raises QueueShutDown
 async function Queue:put(item)
-  local size = self.size
-  if size >= self.maxsize or self.is_shutdown then
+  local size = self[SIZE]
+  if size >= self[LIMIT] then
     wait_for_room(self)
-    size = self.size
+    size = self[SIZE]
   end
-  local last = self.last + 1
-  self.last = last
-  self[last] = item
-  self.size = size + 1
-  self.unfinished = self.unfinished + 1
-  local getters = self.getters
-  if getters.first <= getters.last then wake_next(getters) end
+  if size > self[MASK] then grow(self) end
+  self[ITEMS][(self[HEAD] + size & self[MASK]) + 1] = item
+  self[SIZE] = size + 1
+  self[UNFINISHED] = self[UNFINISHED] + 1
+  if self[GETTING] > 0 then wake_next(self, GETTERS) end
 end
 
 --- await queue:get() -> item: waits for one; raises QueueShutDown
 async function Queue:get()
-  if self.size == 0 then wait_for_item(self) end
-  local first = self.first
-  local item = self[first]
-  self[first] = nil
-  self.first = first + 1
-  self.size = self.size - 1
-  local putters = self.putters
-  if putters.first <= putters.last then wake_next(putters) end
+  if self[SIZE] == 0 then wait_for_item(self) end
+  local items, head = self[ITEMS], self[HEAD]
+  local item = items[head + 1]
+  items[head + 1] = false
+  self[HEAD] = head + 1 & self[MASK]
+  self[SIZE] = self[SIZE] - 1
+  if self[PUTTING] > 0 then wake_next(self, PUTTERS) end
   return item
 end
 
+-- put_item and get_item keep and give; they do not count.
+
 function Queue.put_item(self, item)
-  local last = self.last + 1
-  self.last = last
-  self[last] = item
+  local size = self[SIZE]
+  if size > self[MASK] then grow(self) end
+  self[ITEMS][(self[HEAD] + size & self[MASK]) + 1] = item
 end
 
 function Queue.get_item(self)
-  local first = self.first
-  local item = self[first]
-  self[first] = nil
-  self.first = first + 1
+  local items, head = self[ITEMS], self[HEAD]
+  local item = items[head + 1]
+  items[head + 1] = false
+  self[HEAD] = head + 1 & self[MASK]
   return item
 end
 
 --- queue:put_nowait(item): raises QueueFull, QueueShutDown
 function Queue:put_nowait(item)
-  if self.is_shutdown then stopped() end
-  if self.size >= self.maxsize then
+  if self[SIZE] >= self[LIMIT] then
+    if self.is_shutdown then stopped() end
     error(asyncio.QueueFull.new("the queue is full"), 0)
   end
   self:put_item(item)
-  self.size = self.size + 1
-  self.unfinished = self.unfinished + 1
-  local getters = self.getters
-  if getters.first <= getters.last then wake_next(getters) end
+  self[SIZE] = self[SIZE] + 1
+  self[UNFINISHED] = self[UNFINISHED] + 1
+  if self[GETTING] > 0 then wake_next(self, GETTERS) end
 end
 
 --- queue:get_nowait() -> item; raises QueueEmpty, QueueShutDown
 function Queue:get_nowait()
-  if self.size == 0 then
+  if self[SIZE] == 0 then
     if self.is_shutdown then stopped() end
     error(asyncio.QueueEmpty.new("the queue is empty"), 0)
   end
   local item = self:get_item()
-  self.size = self.size - 1
-  local putters = self.putters
-  if putters.first <= putters.last then wake_next(putters) end
+  self[SIZE] = self[SIZE] - 1
+  if self[PUTTING] > 0 then wake_next(self, PUTTERS) end
   return item
 end
 
@@ -172,37 +194,38 @@ end
 
 -- == Size and completion ================================================
 
-function Queue:qsize() return self.size end
-function Queue:empty() return self.size == 0 end
-function Queue:full() return self.size >= self.maxsize end
+function Queue:qsize() return self[SIZE] end
+function Queue:empty() return self[SIZE] == 0 end
+function Queue:full() return self[SIZE] >= self.maxsize end
 
 --- queue:task_done(): one item that was got is finished
 function Queue:task_done()
-  if self.unfinished <= 0 then
+  if self[UNFINISHED] <= 0 then
     error("task_done was called more often than there were items", 2)
   end
-  self.unfinished = self.unfinished - 1
-  if self.unfinished == 0 then wake_all(self.joiners) end
+  self[UNFINISHED] = self[UNFINISHED] - 1
+  if self[UNFINISHED] == 0 then wake_all(self, JOINERS) end
 end
 
 --- await queue:join(): until every item put has been finished
 async function Queue:join()
-  while self.unfinished > 0 do wait_in(self, self.joiners, is_finished) end
+  while self[UNFINISHED] > 0 do wait_in(self, JOINERS, is_finished) end
 end
 
 --- queue:shutdown([immediate]): no more puts; gets until it is empty
 function Queue:shutdown(immediate)
   self.is_shutdown = true
+  self[LIMIT] = -1
   if immediate then
-    while self.size > 0 do
+    while self[SIZE] > 0 do
       self:get_item()
-      self.size = self.size - 1
-      if self.unfinished > 0 then self.unfinished = self.unfinished - 1 end
+      self[SIZE] = self[SIZE] - 1
+      if self[UNFINISHED] > 0 then self[UNFINISHED] = self[UNFINISHED] - 1 end
     end
-    if self.unfinished == 0 then wake_all(self.joiners) end
+    if self[UNFINISHED] == 0 then wake_all(self, JOINERS) end
   end
-  wake_all(self.getters)
-  wake_all(self.putters)
+  wake_all(self, GETTERS)
+  wake_all(self, PUTTERS)
 end
 
 -- == Other orders =======================================================
@@ -226,12 +249,12 @@ end
 
 local Stack = derive("LifoQueue")
 
-function Stack.put_item(self, item) self[self.size + 1] = item end
+function Stack.put_item(self, item) self[ITEMS][self[SIZE] + 1] = item end
 
 function Stack.get_item(self)
-  local n = self.size
-  local item = self[n]
-  self[n] = nil
+  local items, n = self[ITEMS], self[SIZE]
+  local item = items[n]
+  items[n] = nil
   return item
 end
 
@@ -239,32 +262,32 @@ end
 local Heap = derive("PriorityQueue")
 
 function Heap.put_item(self, item)
-  local less, i = self.less, self.size + 1
+  local items, less, i = self[ITEMS], self.less, self[SIZE] + 1
   while i > 1 do
     local up = i // 2
-    if not less(item, self[up]) then break end
-    self[i] = self[up]
+    if not less(item, items[up]) then break end
+    items[i] = items[up]
     i = up
   end
-  self[i] = item
+  items[i] = item
 end
 
 function Heap.get_item(self)
-  local less, n, top = self.less, self.size, self[1]
-  local item = self[n]
-  self[n] = nil
+  local items, less, n = self[ITEMS], self.less, self[SIZE]
+  local top, item = items[1], items[n]
+  items[n] = nil
   n = n - 1
   if n == 0 then return top end
   local i = 1
   while true do
     local down = 2 * i
     if down > n then break end
-    if down < n and less(self[down + 1], self[down]) then down = down + 1 end
-    if not less(self[down], item) then break end
-    self[i] = self[down]
+    if down < n and less(items[down + 1], items[down]) then down = down + 1 end
+    if not less(items[down], item) then break end
+    items[i] = items[down]
     i = down
   end
-  self[i] = item
+  items[i] = item
   return top
 end
 
@@ -276,10 +299,14 @@ local function new(maxsize, class)
     error(("%s needs a number as its size, not a %s value")
       :format(class.__name, type(maxsize)), 3)
   end
+  local limit = maxsize > 0 and maxsize or math.huge
+  local places = 4
+  while places < limit and places < 16 do places = places * 2 end
   return setmetatable({
-    maxsize = maxsize > 0 and maxsize or math.huge,
-    size = 0, first = 1, last = 0, unfinished = 0, is_shutdown = false,
-    getters = waiters(), putters = waiters(), joiners = waiters(),
+    0, limit, new_ring(class == Queue and places or 0), 0, places - 1, 0,
+    {first = 1, last = 0}, {first = 1, last = 0}, {first = 1, last = 0},
+    0, 0, 0,
+    put = class.put, get = class.get, maxsize = limit,
   }, class)
 end
 
