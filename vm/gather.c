@@ -18,12 +18,23 @@ typedef struct Child {
   uint32_t same;     /* stands for this earlier child, from 1 */
 } Child;
 
+/* Fields of the table of results that are not results. They are there from
+ * the start, so that setting them never needs memory. */
+enum {
+  GATHER = 0,
+  FAILURE = -1, /* the first error, or none_yet */
+  FUTURES = -2, /* list of the children that are futures */
+  CHILDREN = -3 /* userdata: the structs */
+};
+
+static const char none_yet = 0;
+
 typedef struct Gather {
   np_Future f; /* first */
   np_Sink sink;
   Child *child;
   uint32_t n, pending;
-  int results; /* reference of the table; its field 0 is the gather */
+  int results; /* reference of the table */
   uint8_t keep_errors, failing, cancelled;
 } Gather;
 
@@ -61,8 +72,8 @@ static void gather_end(Gather *g) {
     lua_rawgeti(S, results, g->child[i].same);
     lua_rawseti(S, results, (lua_Integer)i + 1);
   }
-  lua_rawgeti(S, results, 0); /* the gather */
-  lua_rawgeti(S, results, -1); /* the error, if any */
+  lua_rawgeti(S, results, GATHER);
+  lua_rawgeti(S, results, FAILURE);
   if (g->failing) {
     state = NP_FAILED;
     g->f.flags |= NP_F_SINGLE;
@@ -73,15 +84,14 @@ static void gather_end(Gather *g) {
     lua_pushnil(S);
     lua_setiuservalue(S, results + 1, 1);
   }
-  lua_pushnil(S);
-  lua_rawseti(S, results, 0);
-  lua_pushnil(S);
-  lua_rawseti(S, results, -1);
+  for (i = 0; i <= 3; i++) {
+    lua_pushnil(S);
+    lua_rawseti(S, results, GATHER - (int)i);
+  }
+  g->child = NULL;
   np_future_finish(vm, &g->f, state);
   lua_settop(S, results - 1);
   luaL_unref(S, LUA_REGISTRYINDEX, g->results);
-  np_alloc(vm, g->child, g->n * sizeof(Child), 0);
-  g->child = NULL;
 }
 
 /*
@@ -100,9 +110,12 @@ static void keep(lua_State *L, Gather *g, uint32_t at, int index,
   } else if (g->keep_errors) {
     np_error_wrap(L, index);
     lua_rawseti(L, -2, at);
-  } else if (lua_rawgeti(L, -1, -1) == LUA_TNIL) {
-    lua_pushvalue(L, index);
-    lua_rawseti(L, top + 1, -1);
+  } else {
+    lua_rawgeti(L, -1, FAILURE);
+    if (lua_touserdata(L, -1) == &none_yet) {
+      lua_pushvalue(L, index);
+      lua_rawseti(L, top + 1, FAILURE);
+    }
   }
   lua_settop(L, top);
 }
@@ -112,7 +125,7 @@ static void keep(lua_State *L, Gather *g, uint32_t at, int index,
 static void keep_traces(lua_State *L, Gather *g) {
   int top = lua_gettop(L);
   lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
-  lua_rawgeti(L, -1, 0);
+  lua_rawgeti(L, -1, GATHER);
   np_extra_get(L, -1, "traceback");
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
@@ -134,11 +147,29 @@ static void child_store(lua_State *L, np_Sink *s, neap_Task *t, int first,
   }
 }
 
-/* Counts a child that has ended with `status`. */
-static void child_ended(Gather *g, int status) {
+/*
+ * Makes sure that there is an error in field `at`: it is missing if memory
+ * ran out while it was kept.
+ */
+static void mend(Gather *g, lua_Integer at) {
+  lua_State *S = g->f.vm->store;
+  lua_rawgeti(S, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(S, -1, at);
+  if (lua_isnil(S, -1) || lua_touserdata(S, -1) == &none_yet) {
+    np_push(S, g->f.vm, NP_R_NOMEM);
+    lua_rawseti(S, -3, at);
+  }
+  lua_pop(S, 2);
+}
+
+/* Counts child number `at`, which has ended with `status`. */
+static void child_ended(Gather *g, uint32_t at, int status) {
   g->pending--;
-  if (status != NP_DONE && !g->keep_errors && !g->failing) {
+  if (status != NP_DONE && g->keep_errors) {
+    mend(g, at);
+  } else if (status != NP_DONE && !g->failing) {
     g->failing = 1;
+    mend(g, FAILURE); /* before what is cancelled now passes for it */
     if (!g->cancelled && g->pending > 0) cancel_children(g);
   }
   if (g->pending == 0) gather_end(g);
@@ -148,7 +179,7 @@ static void child_done(neap_Vm *vm, np_Sink *s, neap_Task *t) {
   Gather *g = of_sink(s);
   (void)vm;
   g->child[t->number - 1].task = NULL;
-  child_ended(g, t->state);
+  child_ended(g, t->number, t->state);
 }
 
 /* Runs protected: copies the outcome of a child that is a future. */
@@ -158,7 +189,9 @@ static int copy_outcome(lua_State *L) {
   np_Future *f = c->future;
   lua_settop(L, 0);
   lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
-  lua_rawgeti(L, 1, -(lua_Integer)(c - g->child) - 2); /* the future */
+  lua_rawgeti(L, 1, FUTURES);
+  lua_rawgeti(L, 2, (c - g->child) + 1);
+  lua_replace(L, 2);
   np_future_outcome(L, 2);
   if (f->state == NP_DONE && !(f->flags & NP_F_SINGLE)) {
     if (lua_istable(L, 3)) lua_rawgeti(L, 3, 1);
@@ -175,6 +208,7 @@ static int copy_outcome(lua_State *L) {
 static void future_ended(neap_Vm *vm, np_Node *node) {
   Child *c = (Child *)node;
   Gather *g = c->gather;
+  uint32_t at = (uint32_t)(c - g->child) + 1;
   int status = c->future->state;
   lua_State *C = vm->calls;
   lua_pushcfunction(C, copy_outcome);
@@ -184,12 +218,13 @@ static void future_ended(neap_Vm *vm, np_Node *node) {
     lua_pop(C, 1);
   }
   lua_rawgeti(C, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(C, -1, FUTURES);
   lua_pushnil(C);
-  lua_rawseti(C, -2, -(lua_Integer)(c - g->child) - 2);
-  lua_pop(C, 1);
+  lua_rawseti(C, -2, at);
+  lua_pop(C, 2);
   c->future = NULL;
   vm->nscheduled--;
-  child_ended(g, status);
+  child_ended(g, at, status);
 }
 
 /* == Starting ========================================================= */
@@ -232,9 +267,10 @@ static void start_child(lua_State *L, Gather *g, int list, uint32_t at,
   }
   if (f != NULL) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, -(lua_Integer)at - 1);
-    lua_pop(L, 1);
+    lua_rawgeti(L, -1, FUTURES);
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, at);
+    lua_pop(L, 2);
     vm->nscheduled++;
     if (np_reserve(vm) < 0) {
       vm->nscheduled--;
@@ -299,7 +335,7 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
     lua_rawgeti(L, 1, i);
     check_awaitable(L, i);
   }
-  lua_createtable(L, (int)n, 3);
+  lua_createtable(L, (int)n, 5);
   results = lua_gettop(L);
   lua_pushinteger(L, n);
   lua_setfield(L, results, "n");
@@ -317,14 +353,14 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
     return 1;
   }
   lua_pushvalue(L, -1);
-  lua_rawseti(L, results, 0);
-  lua_pushboolean(L, 0); /* so that setting these later needs no memory */
-  lua_rawseti(L, results, -1);
-  lua_pushnil(L);
-  lua_rawseti(L, results, -1);
-  g->child = np_alloc(vm, NULL, 0, n * sizeof(Child));
-  if (g->child == NULL) return luaL_error(L, "not enough memory");
+  lua_rawseti(L, results, GATHER);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&none_yet);
+  lua_rawseti(L, results, FAILURE);
+  lua_newtable(L);
+  lua_rawseti(L, results, FUTURES);
+  g->child = lua_newuserdatauv(L, n * sizeof(Child), 0);
   memset(g->child, 0, n * sizeof(Child));
+  lua_rawseti(L, results, CHILDREN);
   lua_pushvalue(L, results);
   g->results = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushcfunction(L, start_all);
@@ -333,6 +369,7 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
   if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
     /* What has started ends by itself; nobody sees it. */
     g->failing = 1;
+    mend(g, FAILURE);
     cancel_children(g);
     if (g->pending == 0) gather_end(g);
     return lua_error(L);

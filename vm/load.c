@@ -116,27 +116,57 @@ static int load_translated(lua_State *L, const np_Translation *t,
   return LUA_ERRSYNTAX;
 }
 
+/* What is to be loaded, for a function that runs protected. */
+typedef struct Load {
+  np_Translation t;
+  const char *name;
+  int status;
+} Load;
+
+static int load_protected(lua_State *L) {
+  Load *load = lua_touserdata(L, 1);
+  luaL_checkstack(L, 20, NULL);
+  load->status = load_translated(L, &load->t, load->name);
+  return 1;
+}
+
+/* Loads a translation and frees it, even if memory runs out. */
+static int load_and_free(lua_State *L, Load *load) {
+  int status;
+  lua_pushcfunction(L, load_protected);
+  lua_pushlightuserdata(L, load);
+  status = lua_pcall(L, 1, 1, 0);
+  np_translation_free(&load->t);
+  return status == LUA_OK ? load->status : status;
+}
+
 int neap_load(lua_State *L, const char *text, size_t length,
               const char *name, const char *mode) {
-  np_Translation t;
-  int status;
+  Load load;
   luaL_checkstack(L, 20, NULL);
   if (length > 0 && text[0] == LUA_SIGNATURE[0]) {
-    status = luaL_loadbufferx(L, text, length, name, mode);
+    int status = luaL_loadbufferx(L, text, length, name, mode);
     if (status == LUA_OK) mend_upvalues(L);
     return status;
   }
   if (mode != NULL && strchr(mode, 't') == NULL)
     return luaL_loadbufferx(L, text, length, name, mode);
-  if (np_translate(text, length, &t) < 0) {
+  if (np_translate(text, length, &load.t) < 0) {
+    np_translation_free(&load.t);
     lua_pushliteral(L, "not enough memory");
     return LUA_ERRMEM;
   }
-  status = t.text == NULL && t.error[0] == '\0' ?
-           luaL_loadbufferx(L, text, length, name, mode) :
-           load_translated(L, &t, name);
-  np_translation_free(&t);
-  return status;
+  load.name = name;
+  if (load.t.text != NULL || load.t.error[0] != '\0')
+    return load_and_free(L, &load);
+  np_translation_free(&load.t);
+  return luaL_loadbufferx(L, text, length, name, mode);
+}
+
+static int push_translated(lua_State *L) {
+  np_Translation *t = lua_touserdata(L, 1);
+  lua_pushlstring(L, t->text, t->length);
+  return 1;
 }
 
 int neap_translate(lua_State *L, const char *text, size_t length,
@@ -145,39 +175,56 @@ int neap_translate(lua_State *L, const char *text, size_t length,
   int status = neap_load(L, text, length, name, "t");
   if (status != LUA_OK) return status;
   lua_pop(L, 1);
-  if (np_translate(text, length, &t) < 0)
+  if (np_translate(text, length, &t) < 0) {
+    np_translation_free(&t);
     return luaL_error(L, "not enough memory");
-  if (t.text == NULL) lua_pushlstring(L, text, length);
-  else lua_pushlstring(L, t.text, t.length);
+  }
+  if (t.text == NULL) {
+    lua_pushlstring(L, text, length);
+    return LUA_OK;
+  }
+  lua_pushcfunction(L, push_translated);
+  lua_pushlightuserdata(L, &t);
+  status = lua_pcall(L, 1, 1, 0);
   np_translation_free(&t);
-  return LUA_OK;
+  return status == LUA_OK ? LUA_OK : lua_error(L);
 }
 
 /* == Loading files ==================================================== */
 
-/* Pushes the contents of the file, or a message and gives -1. */
-static int read_all(lua_State *L, const char *filename) {
-  FILE *file = filename == NULL ? stdin : fopen(filename, "rb");
-  const char *shown = filename == NULL ? "stdin" : filename;
+/* Runs protected: gives all that is in the file at 1. */
+static int read_file(lua_State *L) {
+  FILE *file = lua_touserdata(L, 1);
   luaL_Buffer b;
   size_t n;
-  int failed;
-  if (file == NULL) {
-    lua_pushfstring(L, "cannot open %s: %s", shown, strerror(errno));
-    return -1;
-  }
   luaL_buffinit(L, &b);
   do {
     char *space = luaL_prepbuffer(&b);
     n = fread(space, 1, LUAL_BUFFERSIZE, file);
     luaL_addsize(&b, n);
   } while (n > 0);
-  failed = ferror(file);
-  if (filename != NULL) (void)fclose(file); /* it was only read */
   luaL_pushresult(&b);
-  if (!failed) return 0;
+  return 1;
+}
+
+/* Pushes the contents of the file, or a message and gives -1. */
+static int read_all(lua_State *L, const char *filename) {
+  FILE *file = filename == NULL ? stdin : fopen(filename, "rb");
+  const char *shown = filename == NULL ? "stdin" : filename;
+  int status, err;
+  if (file == NULL) {
+    lua_pushfstring(L, "cannot open %s: %s", shown, strerror(errno));
+    return -1;
+  }
+  lua_pushcfunction(L, read_file);
+  lua_pushlightuserdata(L, file);
+  status = lua_pcall(L, 1, 1, 0);
+  err = ferror(file) ? errno : 0;
+  if (filename != NULL) (void)fclose(file); /* it was only read */
+  if (status != LUA_OK) return -1;
+  if (err == 0) return 0;
   lua_pop(L, 1);
-  lua_pushfstring(L, "cannot read %s: %s", shown, strerror(errno));
+  lua_pushfstring(L, "cannot read %s: %s", shown, strerror(err));
   return -1;
 }
 

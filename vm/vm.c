@@ -252,7 +252,7 @@ static void cancel_all(neap_Vm *vm) {
 
 void neap_finish(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  while (vm->nlive > 0) {
+  while (vm->ntasks > 0) { /* those too that have ended and must tell it */
     cancel_all(vm);
     pass(vm);
   }

@@ -1,15 +1,17 @@
 -- groups.lua - asyncio.TaskGroup: tasks that end before their scope does.
 --
 -- The behaviour is that of CPython's TaskGroup; `limit` and `cancel` are
--- neap's. Errors of the tasks come as one ExceptionGroup.
+-- neap's. Errors of the tasks come as one ExceptionGroup. The machine keeps
+-- the list of tasks and cancels them at the first failure.
 
 local asyncio = asyncio
-local create_task, catch, Future = asyncio.create_task, asyncio.catch,
-  asyncio.Future
+local create_task, Future = asyncio.create_task, asyncio.Future
+local attempt, discard = asyncio._attempt, asyncio._discard
+local add, cancel, state = asyncio._group_add, asyncio._group_cancel,
+  asyncio._group_state
 
-local TaskGroup = {}
+local TaskGroup = {__name = "TaskGroup"}
 TaskGroup.__index = TaskGroup
-TaskGroup.__name = "TaskGroup"
 
 --- asyncio.TaskGroup({limit=}) -> group, for <close>
 --
@@ -17,68 +19,27 @@ TaskGroup.__name = "TaskGroup"
 local function new(options)
   options = asyncio._check_options(options, {limit = "number"},
                                    "asyncio.TaskGroup")
-  local parent = asyncio.current_task()
-  if parent == nil then error("a TaskGroup needs a task", 2) end
   if options.limit and options.limit < 1 then
     error("option 'limit' of asyncio.TaskGroup must be at least 1", 2)
   end
+  local errors = {}
   return setmetatable({
-    parent = parent, limit = options.limit, running = 0,
-    tasks = {}, place = {}, first = 1, last = 0, count = 0,
-    errors = {}, queue = {}, queue_first = 1, queue_last = 0,
+    core = asyncio._group(errors), errors = errors,
+    parent = asyncio.current_task(), limit = options.limit,
   }, TaskGroup)
 end
 
--- == Tasks ==============================================================
-
--- Cancels the tasks in the order of their creation.
-local function cancel_tasks(self)
-  for i = self.first, self.last do
-    local task = self.tasks[i]
-    if task and not task:done() then task:cancel() end
-  end
-end
-
-local function abort(self)
-  self.aborting = true
-  cancel_tasks(self)
-end
-
-local function forget(self, task)
-  local i = self.place[task]
-  self.place[task] = nil
-  self.tasks[i] = nil
-  self.count = self.count - 1
-  if i == self.first then
-    while i <= self.last and self.tasks[i] == nil do i = i + 1 end
-    self.first = i
-  end
-end
-
-local function task_done(self, task)
-  forget(self, task)
-  if self.count == 0 and self.completed and not self.completed:done() then
-    self.completed:set_result()
-  end
-  if task:cancelled() then return end
-  local e = task:exception()
-  if e == nil then return end
-  self.errors[#self.errors + 1] = e
-  if not self.aborting and not self.parent_cancelled then
-    abort(self)
-    self.parent_cancelled = true
-    self.parent:cancel()
-  end
-end
+-- == A limit ============================================================
 
 -- Lets the next task that waits for its turn go on; after a failure none.
 local function next_turn(self)
   self.running = self.running - 1
   if self.failed then return end
-  while self.queue_first <= self.queue_last do
-    local turn = self.queue[self.queue_first]
-    self.queue[self.queue_first] = nil
-    self.queue_first = self.queue_first + 1
+  local turns = self.turns
+  while turns.first <= turns.last do
+    local turn = turns[turns.first]
+    turns[turns.first] = nil
+    turns.first = turns.first + 1
     if not turn:done() then
       self.running = self.running + 1
       turn:set_result()
@@ -92,15 +53,16 @@ local async function limited(self, x)
   if self.running < self.limit then
     self.running = self.running + 1
   else
-    local turn = Future()
-    self.queue_last = self.queue_last + 1
-    self.queue[self.queue_last] = turn
-    local ok, e = catch(await, turn)
+    local turn, turns = Future(), self.turns
+    turns.last = turns.last + 1
+    turns[turns.last] = turn
+    local ok, e = attempt(turn)
     if not ok then
       if turn:done() and not turn:cancelled() then next_turn(self) end
       error(e, 0)
     end
   end
+  self.unstarted[x] = nil
   local _ <close> = asyncio.defer(function(e)
     if e ~= nil and not asyncio.iserror(e, asyncio.CancelledError) then
       self.failed = true
@@ -110,59 +72,70 @@ local async function limited(self, x)
   return await x
 end
 
+-- What to run for x under the limit.
+local function in_turn(self, x)
+  if not asyncio.iscoroutine(x) then
+    error(("create_task needs a coroutine object, not a %s value")
+      :format(type(x)), 3)
+  end
+  if not self.turns then
+    self.running, self.turns, self.unstarted = 0, {first = 1, last = 0}, {}
+  end
+  self.unstarted[x] = true
+  return limited(self, x)
+end
+
+-- == Tasks ==============================================================
+
 --- group:create_task(x, {name=}) -> Task
 function TaskGroup:create_task(x, options)
-  local refused = self.exiting and self.count == 0 and "has ended" or
-    self.aborting and "is being cancelled"
-  if refused then
-    asyncio._discard(x)
-    error("the TaskGroup " .. refused, 2)
+  local core = self.core
+  local count, aborting = state(core)
+  if aborting or self.exiting and count == 0 then
+    discard(x)
+    error("the TaskGroup " .. (aborting and "is being cancelled" or
+                               "has ended"), 2)
   end
-  if self.limit and not asyncio.iscoroutine(x) then
-    error(("create_task needs a coroutine object, not a %s value")
-      :format(type(x)), 2)
-  end
-  local task = create_task(self.limit and limited(self, x) or x, options)
-  self.last = self.last + 1
-  self.tasks[self.last] = task
-  self.place[task] = self.last
-  self.count = self.count + 1
-  task:add_done_callback(function(t)
-    if self.limit then asyncio._discard(x) end
-    task_done(self, t)
-  end)
+  local task = create_task(self.limit and in_turn(self, x) or x, options)
+  add(core, task)
   return task
 end
 
 --- group:cancel(): cancels its tasks; raises nothing, the body goes on
 function TaskGroup:cancel()
-  cancel_tasks(self)
+  cancel(self.core, false)
 end
 
 -- == The end of the scope ===============================================
 
-local function count_text(n)
-  return n == 1 and "1 error" or n .. " errors"
+-- Waits till no task is left; gives the parent's cancellation, if any.
+local function wait_for_all(self)
+  local core, cancelled = self.core, nil
+  local count, aborting = state(core)
+  while count > 0 do
+    local ok, e = attempt(core)
+    count, aborting = state(core)
+    if not ok and not aborting then
+      cancelled = e
+      cancel(core, true)
+    end
+  end
+  for x in pairs(self.unstarted or {}) do discard(x) end
+  return cancelled
 end
 
 function TaskGroup:__close(e)
   local is_cancel = e ~= nil and asyncio.iserror(e, asyncio.CancelledError)
-  local cancelled = is_cancel and e or nil
+  local count, aborting = state(self.core)
   self.exiting = true
-  if e ~= nil and not self.aborting then abort(self) end
-  while self.count > 0 do
-    self.completed = Future()
-    local ok, why = catch(await, self.completed)
-    if not ok and not self.aborting then
-      cancelled = why
-      abort(self)
-    end
-    self.completed = nil
-  end
-  if self.parent_cancelled and self.parent:uncancel() == 0 then
+  if e ~= nil and not aborting then cancel(self.core, true) end
+  local cancelled = wait_for_all(self) or is_cancel and e or nil
+  local _, _, parent_cancelled = state(self.core)
+  if parent_cancelled and self.parent:uncancel() == 0 then
     cancelled = nil
   end
   local errors = self.errors
+  errors.group = nil
   if cancelled ~= nil and #errors == 0 then error(cancelled, 0) end
   if e ~= nil and not is_cancel then errors[#errors + 1] = e end
   if #errors == 0 then return end
@@ -171,7 +144,8 @@ function TaskGroup:__close(e)
     self.parent:cancel()
   end
   local group = asyncio.ExceptionGroup.new(
-    ("%s in a TaskGroup"):format(count_text(#errors)))
+    ("%d error%s in a TaskGroup"):format(#errors,
+                                         #errors == 1 and "" or "s"))
   group.errors = errors
   error(group, 0)
 end
