@@ -193,10 +193,11 @@ end
 -- The stack inside a handler is deep enough, and overflow is closed too.
 do
   local closed = 0
+  local counter = setmetatable({}, {__close = function()
+    closed = closed + 1
+  end})
   local function overflow()
-    local x <close> = setmetatable({}, {__close = function()
-      closed = closed + 1
-    end})
+    local x <close> = counter
     return overflow() + 1
   end
   local fine, m = pcall(overflow)
