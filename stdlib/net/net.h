@@ -5,11 +5,9 @@
 #ifndef NP_NET_H
 #define NP_NET_H
 
-#include <lua.h>
+#include <lauxlib.h>
 
 #include "neap.h"
-
-struct luaL_Reg;
 
 /* connect.c */
 extern const neap_Async np_connect_ops[];
@@ -18,7 +16,7 @@ int np_net_is_address(lua_State *L);
 
 /* server.c */
 extern const neap_Class np_server_class;
-extern const struct luaL_Reg np_server_methods[];
+extern const luaL_Reg np_server_methods[];
 extern const neap_Async np_server_ops[];
 int np_net_listen(lua_State *L);
 

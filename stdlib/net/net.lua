@@ -222,36 +222,64 @@ function Server:connections()
   return function() return await self:_next() end
 end
 
-local function run(handler, conn)
-  local result = handler(conn)
-  if asyncio.iscoroutine(result) or asyncio.isfuture(result) then
-    await result
+-- Gives an async function that does what the handler does. One that is async
+-- already runs with nothing below it: most connections are idle, and frames
+-- are most of what an idle one costs.
+local function async_of(handler)
+  if debug.getinfo(handler, "S").what == "C" then return handler end
+  return async function(conn)
+    local result = handler(conn)
+    if asyncio.iscoroutine(result) or asyncio.isfuture(result) then
+      await result
+    end
   end
 end
 
--- What is reported of an error in a handler.
-local function describe(err)
-  local trace = asyncio.iserror(err) and err.traceback or debug.traceback()
-  return {text = tostring(err), trace = trace}
-end
+-- The handlers at work: running[task] is its connection.
+local function new_handlers()
+  local running, count, none = {}, 0, asyncio.Event()
+  local handlers = {}
 
-local async function handle(handler, conn)
-  local _ <close> = conn
-  local ok, failure = xpcall(run, describe, handler, conn)
-  if not ok then
-    core.report("error in a connection's handler: " .. failure.text,
-      failure.trace)
+  local function ended(task)
+    running[task]:close()
+    running[task] = nil
+    count = count - 1
+    if count == 0 then none:set() end
+    if task:cancelled() or task:exception() == nil then return end
+    core.report("error in a connection's handler: "
+      .. tostring(task:exception()), task:traceback())
   end
+
+  function handlers.start(coroutine, conn)
+    local task = asyncio.create_task(coroutine)
+    running[task], count = conn, count + 1
+    task:add_done_callback(ended)
+  end
+
+  function handlers.wait()
+    while count > 0 do
+      none:clear()
+      await none:wait()
+    end
+  end
+
+  function handlers.cancel()
+    for task in pairs(running) do task:cancel() end
+    handlers.wait()
+  end
+
+  return handlers
 end
 
 async function Server:serve(handler)
   if type(handler) ~= "function" then
     core.misuse("serve", "handler must be a function, not " .. type(handler))
   end
-  local group <close> = asyncio.TaskGroup()
-  for conn in self:connections() do
-    group:create_task(handle(handler, conn), {name = "connection"})
-  end
+  handler = async_of(handler)
+  local handlers = new_handlers()
+  local _ <close> = asyncio.defer(handlers.cancel)
+  for conn in self:connections() do handlers.start(handler(conn), conn) end
+  handlers.wait()
 end
 
 return net

@@ -16,7 +16,7 @@
 #ifndef NP_STREAM_H
 #define NP_STREAM_H
 
-#include <lua.h>
+#include <lauxlib.h>
 #include <uv.h>
 
 #include "buf.h"
@@ -119,8 +119,7 @@ size_t np_net_count(lua_State *L, int index, const char *name,
                     const char *what, lua_Integer least);
 
 /* What of the class is elsewhere: for net.c, which puts it together. */
-struct luaL_Reg;
-extern const struct luaL_Reg np_stream_methods[];
+extern const luaL_Reg np_stream_methods[];
 extern const neap_Async np_read_ops[], np_write_ops[];
 void np_write_free_spent(np_Net *net);
 
