@@ -464,6 +464,11 @@ void neap_error_text(lua_State *L, int index, int task) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 20, NULL);
   index = lua_absindex(L, index);
+  if (task != 0 && np_future_test(L, task) != NULL) {
+    np_extra_get(L, task, "text");
+    if (lua_type(L, -1) == LUA_TSTRING) return;
+    lua_pop(L, 1);
+  }
   if (message_text(L, index) && !is_error(L, index)) return;
   group_text(L, index);
   if (task != 0 && np_future_test(L, task) != NULL) {

@@ -283,6 +283,19 @@ void np_inherit_set(lua_State *L) {
   lua_settop(L, top - 2);
 }
 
+/* A foreign error object of the main chunk makes its text where it was
+ * raised, as the stand-alone Lua has it. */
+static void keep_text(lua_State *L, neap_Task *t) {
+  if (lua_isstring(L, 1) || np_error_is(L, 1, "Error") ||
+      !luaL_callmeta(L, 1, "__tostring"))
+    return;
+  if (lua_type(L, -1) == LUA_TSTRING && np_inherit_push(L, t)) {
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, 4);
+  }
+  lua_settop(L, 1);
+}
+
 /*
  * The message handler of a task's body: keeps the traceback of an error that
  * nothing inside catches. An error that came from another task already has
@@ -317,6 +330,7 @@ static int task_handler(lua_State *L) {
   }
   lua_pushnil(L);
   np_inherit_set(L);
+  if (t->flags & NP_T_MAIN) keep_text(L, t);
   return 1;
 }
 
@@ -377,6 +391,11 @@ static int task_store(lua_State *L, int state, int first) {
     np_future_resolve(L, first, n);
   } else {
     if (state == NP_FAILED) {
+      if (t->flags & NP_T_MAIN && np_inherit_push(L, t)) {
+        lua_rawgeti(L, -1, 4);
+        np_extra_set_nonnil(L, first, "text");
+      }
+      lua_settop(L, first + 1);
       np_take_traces(L, t, first + 1);
       np_extra_set_nonnil(L, first, "spawned");
       np_extra_set_nonnil(L, first, "traceback");
@@ -434,20 +453,19 @@ static void task_end(neap_Vm *vm, neap_Task *t) {
   if (vm->main == t) vm->main = NULL;
   if (t->flags & NP_T_CONTEXT) forget(vm, NP_S_CONTEXTS, t->slot);
   if (t->flags & NP_T_INHERIT) forget(vm, NP_S_INHERIT, t->slot);
+  if (t->L != NULL) thread_release(vm, t->thread);
+  slot_release(vm, t->slot);
+  if (t->sink != NULL) { /* it was there before anybody who awaits */
+    t->link.node.run = tell_sink;
+    np_ready(vm, &t->link.node);
+  }
   if (t->future != NULL) {
     t->future->cancelling = t->cancelling;
     t->future->task = NULL;
     np_future_finish(vm, t->future, t->state);
     forget(vm, NP_S_FUTURES, t->slot);
   }
-  if (t->L != NULL) thread_release(vm, t->thread);
-  slot_release(vm, t->slot);
-  if (t->sink != NULL) {
-    t->link.node.run = tell_sink;
-    np_ready(vm, &t->link.node);
-  } else {
-    np_task_free(vm, t);
-  }
+  if (t->sink == NULL) np_task_free(vm, t);
 }
 
 /* The body's end could not be stored: memory ran out. The error message is
@@ -607,6 +625,11 @@ static void on_interrupt(lua_State *L, lua_Debug *ar) {
     return;
   }
   vm->interrupted = 0;
+  if (vm->parks == 0 && vm->nlive == 1) {
+    /* It is a plain Lua program: its pcall may catch this, as in Lua. */
+    neap_error_new(L, "CancelledError", 0, NULL, "interrupted!");
+    lua_error(L);
+  }
   vm->main->flags |= NP_T_INTERRUPTED;
   vm->main->cancelling++;
   np_cancel_push(L, vm->main);

@@ -129,6 +129,7 @@ static int open_all(lua_State *L) {
   np_callback_open(L);
   np_task_open(L);
   np_gather_open(L);
+  np_group_open(L);
   np_timeout_open(L);
   np_coro_open(L);
   np_base_open(L);

@@ -50,7 +50,8 @@ enum { NP_PENDING, NP_DONE, NP_FAILED, NP_CANCELLED };
 enum {
   NP_F_TASK = 1,      /* made for a task: a Lua Task */
   NP_F_RETRIEVED = 2, /* somebody looked at the error */
-  NP_F_SINGLE = 4     /* the value is itself, not in a list with n */
+  NP_F_SINGLE = 4,    /* the value is itself, not in a list with n */
+  NP_F_GROUP = 8      /* it is of group.c */
 };
 
 /*
@@ -109,6 +110,7 @@ struct neap_Task {
   neap_Wait *wait;     /* the native wait it is parked on */
   np_Sink *sink;
   neap_Task *prev, *next; /* all tasks of the machine, oldest first */
+  neap_Task *group_prev, *group_next; /* those of its group */
   uint64_t id;
   uint32_t number; /* for its sink: which child it is */
   uint32_t turn;
@@ -180,7 +182,7 @@ struct neap_Vm {
   uv_loop_t *loop;
   np_Ring ready;
   np_Heap timers;
-  uint64_t turns;
+  uint64_t turns, parks;
   neap_Task *current;   /* the task that runs now */
   lua_State *running;   /* the Lua thread that runs now */
   np_Resume *resumes;   /* coroutine.resume's in progress, innermost first */
@@ -449,5 +451,6 @@ void np_handle_open(lua_State *L);
 void np_handle_close_all(neap_Vm *vm);
 void np_timeout_open(lua_State *L);
 void np_gather_open(lua_State *L);
+void np_group_open(lua_State *L);
 
 #endif

@@ -48,6 +48,7 @@ neap_Task *np_park_check(lua_State *L) {
 int np_park(lua_State *L, lua_KContext ctx, lua_KFunction k) {
   neap_Vm *vm = np_vm(L);
   vm->parking = 1;
+  vm->parks++;
   if (vm->resumes != NULL) np_thread_mark(L, NP_X_PARKED);
   return lua_yieldk(L, 0, ctx, k);
 }
