@@ -1,0 +1,577 @@
+/*
+ * child.c - children: the class Child, which knows one process from its
+ * start to its end.
+ *
+ * The kernel tells of the end through a pidfd, so nobody else's children are
+ * touched and no signal is caught; where there are none, a timer asks. What
+ * is closed before its end is killed, and reaped by whatever comes next.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "launch.h"
+#include "process.h"
+
+#define ASK_FIRST ((uint64_t)1000000) /* ns between questions of the timer */
+#define ASK_MOST ((uint64_t)50000000)
+#define LAST_WAIT 100 /* ms that the machine's end waits for the killed */
+
+extern char **environ;
+
+/* Those that were closed before their end, for the machine. */
+typedef struct Orphans {
+  pid_t *pids; /* the detached ones negative: they may live long */
+  size_t n, size;
+} Orphans;
+
+/* A task that waits for the end; a userdata on its stack. */
+typedef struct Waiter Waiter;
+struct Waiter {
+  neap_Wait wait;
+  Waiter *next, **at; /* at: what points to it, NULL if nothing does */
+};
+
+typedef struct Child {
+  neap_Handle handle; /* first */
+  uv_poll_t poll;     /* of the pidfd ... */
+  neap_Timer timer;   /* ... or this, if there is none */
+  uint64_t pause;
+  Waiter *waiters;
+  Orphans *orphans;
+  pid_t pid;
+  int pidfd;      /* or -1 */
+  int running;    /* not reaped yet */
+  int detached;   /* closing lets it live */
+  int leader;     /* of a process group: signals go to all of it */
+  int ending;     /* what is left of the group ends with it */
+  int status;     /* from waitpid, once reaped */
+  int lost;       /* somebody else reaped it */
+} Child;
+
+/* The registry has the machine's Orphans under this address. */
+static const char orphans_key = 0;
+
+/* == Orphans ========================================================== */
+
+/* Reaps those that have ended; gives 1 if a killed one has not yet. */
+static int orphans_reap(Orphans *o) {
+  size_t i, left = 0;
+  int killed = 0;
+  for (i = 0; i < o->n; i++) {
+    pid_t pid = o->pids[i];
+    if (waitpid(pid < 0 ? -pid : pid, NULL, WNOHANG) != 0) continue;
+    killed = killed || pid > 0;
+    o->pids[left++] = pid;
+  }
+  o->n = left;
+  return killed;
+}
+
+/* Without memory it stays a zombie until we end. */
+static void orphans_add(Orphans *o, pid_t pid) {
+  if (o->n == o->size) {
+    size_t size = o->size > 0 ? o->size * 2 : 8;
+    pid_t *pids = realloc(o->pids, size * sizeof *pids);
+    if (pids == NULL) return;
+    o->pids = pids;
+    o->size = size;
+  }
+  o->pids[o->n++] = pid;
+}
+
+static int orphans_gc(lua_State *L) {
+  Orphans *o = lua_touserdata(L, 1);
+  int tries = 0;
+  while (orphans_reap(o) && tries++ < LAST_WAIT) (void)usleep(1000);
+  free(o->pids);
+  memset(o, 0, sizeof *o);
+  return 0;
+}
+
+static Orphans *orphans_get(lua_State *L) {
+  Orphans *o;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &orphans_key);
+  o = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return o;
+}
+
+void np_child_open(lua_State *L) {
+  Orphans *o = lua_newuserdatauv(L, sizeof *o, 0);
+  memset(o, 0, sizeof *o);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, orphans_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &orphans_key);
+}
+
+/* == Its end ========================================================== */
+
+static void waiter_unlink(Waiter *w) {
+  if (w->at == NULL) return;
+  *w->at = w->next;
+  if (w->next != NULL) w->next->at = w->at;
+  w->at = NULL;
+}
+
+/* In the order in which they came. */
+static void waiter_link(Child *c, Waiter *w) {
+  w->at = &c->waiters;
+  while (*w->at != NULL) w->at = &(*w->at)->next;
+  *w->at = w;
+}
+
+/* Whatever happens to its task, none stays in the list. */
+static int waiter_gc(lua_State *L) {
+  waiter_unlink(lua_touserdata(L, 1));
+  return 0;
+}
+
+static Waiter *waiter_new(lua_State *L) {
+  Waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
+  memset(w, 0, sizeof *w);
+  if (luaL_newmetatable(L, "neap.process.Waiter")) {
+    lua_pushcfunction(L, waiter_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return w;
+}
+
+static void waiters_wake(Child *c, int status) {
+  while (c->waiters != NULL) {
+    Waiter *w = c->waiters;
+    waiter_unlink(w);
+    (void)neap_wake(&w->wait, status);
+  }
+}
+
+/* 0, or an errno. Before it is reaped, its number cannot be another's. */
+static int child_signal(const Child *c, int number) {
+  if (!c->running) return ESRCH;
+  return kill(c->leader ? -c->pid : c->pid, number) < 0 ? errno : 0;
+}
+
+/* 1 if it has ended, and then its status is known. */
+static int child_reap(Child *c) {
+  siginfo_t info;
+  int r;
+  info.si_pid = 0;
+  r = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+  if (r == 0 && info.si_pid == 0) return 0;
+  if (r < 0 && errno == EINTR) return 0;
+  if (c->ending && c->leader) (void)kill(-c->pid, SIGKILL);
+  do r = (int)waitpid(c->pid, &c->status, WNOHANG);
+  while (r < 0 && errno == EINTR);
+  c->lost = r != c->pid;
+  c->running = 0;
+  return 1;
+}
+
+/* Stops listening to the kernel. */
+static void watch_stop(Child *c) {
+  neap_timer_stop(c->handle.vm, &c->timer);
+  if (c->pidfd < 0) return;
+  if (c->handle.uv != NULL)
+    (void)uv_poll_stop(&c->poll); /* it always gives 0 */
+  (void)close(c->pidfd);
+  c->pidfd = -1;
+}
+
+static void child_ended(Child *c) {
+  waiters_wake(c, 0);
+  neap_handle_close(&c->handle);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events) {
+  Child *c = poll->data;
+  (void)status;
+  (void)events;
+  if (child_reap(c)) child_ended(c);
+}
+
+static void on_ask(neap_Vm *vm, neap_Timer *timer) {
+  Child *c = (Child *)(void *)((char *)timer - offsetof(Child, timer));
+  if (child_reap(c)) {
+    child_ended(c);
+    return;
+  }
+  c->pause = c->pause * 2 < ASK_MOST ? c->pause * 2 : ASK_MOST;
+  (void)neap_timer_start(vm, timer, neap_now() + c->pause);
+}
+
+static int watch_start(lua_State *L, Child *c) {
+  c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+  if (c->pidfd >= 0 && uv_poll_init(neap_loop(L), &c->poll, c->pidfd) == 0) {
+    neap_handle_opened(&c->handle, &c->poll);
+    return uv_poll_start(&c->poll, UV_READABLE, on_readable);
+  }
+  if (c->pidfd >= 0) (void)close(c->pidfd);
+  c->pidfd = -1;
+  c->timer.fire = on_ask;
+  c->pause = ASK_FIRST;
+  return neap_timer_start(c->handle.vm, &c->timer, neap_now() + c->pause);
+}
+
+static void child_close(neap_Handle *h) {
+  Child *c = (Child *)h;
+  watch_stop(c);
+  waiters_wake(c, NEAP_ECLOSED);
+  if (!c->running) return;
+  c->ending = !c->detached;
+  if (!c->detached) (void)child_signal(c, SIGKILL);
+  if (!child_reap(c))
+    orphans_add(c->orphans, c->detached ? -c->pid : c->pid);
+}
+
+const neap_Class np_child_class = {"neap.Child", child_close, NULL};
+
+/* == Starting ========================================================= */
+
+/* What spawn holds until it is done, on the Lua stack: whatever is raised in
+ * between, its collection gives back what is still here. */
+typedef struct Spawn {
+  np_Launch launch;
+  int theirs[3]; /* descriptors for the child that are ours to close */
+  int ours[3];   /* our ends of pipes, or of the terminal */
+  gid_t *groups;
+} Spawn;
+
+static void fd_close(int *fd) {
+  if (*fd >= 0) (void)close(*fd);
+  *fd = -1;
+}
+
+static int spawn_gc(lua_State *L) {
+  Spawn *s = lua_touserdata(L, 1);
+  for (int i = 0; i < 3; i++) {
+    fd_close(&s->theirs[i]);
+    fd_close(&s->ours[i]);
+  }
+  return 0;
+}
+
+static Spawn *spawn_new(lua_State *L) {
+  Spawn *s = lua_newuserdatauv(L, sizeof *s, 0);
+  memset(s, 0, sizeof *s);
+  for (int i = 0; i < 3; i++)
+    s->launch.fds[i] = s->theirs[i] = s->ours[i] = -1;
+  if (luaL_newmetatable(L, "neap.process.Spawn")) {
+    lua_pushcfunction(L, spawn_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return s;
+}
+
+/* A pipe whose ends are at least 3: 0 or an errno. */
+static int pipe_new(int *reads, int *writes) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) return errno;
+  *reads = np_fd_raise(ends[0]);
+  *writes = np_fd_raise(ends[1]);
+  return *reads < 0 || *writes < 0 ? errno : 0;
+}
+
+/* Another descriptor for `fd`, which the child may block on. */
+static int fd_share(int fd, int *to) {
+  int flags;
+  *to = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (*to < 0) return errno;
+  flags = fcntl(*to, F_GETFL);
+  if (flags >= 0 && (flags & O_NONBLOCK))
+    (void)fcntl(*to, F_SETFL, flags & ~O_NONBLOCK);
+  return 0;
+}
+
+static int null_open(int *fd) {
+  *fd = np_fd_raise(open("/dev/null", O_RDWR | O_CLOEXEC));
+  return *fd < 0 ? errno : 0;
+}
+
+/* Sets up stream i as the value on top says, and pops it: 0 or an errno. */
+static int stream_set(lua_State *L, Spawn *s, int i) {
+  const char *kind = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
+                                                    : "";
+  int fd = (int)lua_tointeger(L, -1), err = 0;
+  if (lua_type(L, -1) == LUA_TNUMBER)
+    err = fd_share(fd, &s->theirs[i]);
+  else if (strcmp(kind, "null") == 0)
+    err = null_open(&s->theirs[i]);
+  else if (strcmp(kind, "pipe") == 0 && i == 0)
+    err = pipe_new(&s->theirs[0], &s->ours[0]);
+  else if (strcmp(kind, "pipe") == 0)
+    err = pipe_new(&s->ours[i], &s->theirs[i]);
+  else if (strcmp(kind, "stdout") == 0 && s->launch.fds[1] >= 0)
+    s->launch.fds[2] = s->launch.fds[1];
+  else if (strcmp(kind, "stdout") == 0)
+    err = fd_share(1, &s->theirs[2]);
+  if (s->theirs[i] >= 0) s->launch.fds[i] = s->theirs[i];
+  lua_pop(L, 1);
+  return err;
+}
+
+/* A terminal for all three: 0 or an errno. */
+static int terminal_open(Spawn *s, const struct winsize *size) {
+  char name[128];
+  int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), err;
+  s->ours[0] = np_fd_raise(master);
+  if (s->ours[0] < 0) return errno;
+  if (grantpt(s->ours[0]) < 0 || unlockpt(s->ours[0]) < 0) return errno;
+  err = ptsname_r(s->ours[0], name, sizeof name);
+  if (err != 0) return err;
+  s->theirs[0] = np_fd_raise(open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (s->theirs[0] < 0) return errno;
+  if (ioctl(s->ours[0], TIOCSWINSZ, size) < 0) return errno;
+  for (int i = 0; i < 3; i++) s->launch.fds[i] = s->theirs[0];
+  s->launch.session = s->launch.terminal = 1;
+  return 0;
+}
+
+static unsigned short dimension(lua_State *L, const char *field) {
+  lua_getfield(L, 1, field);
+  unsigned short n = (unsigned short)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return n;
+}
+
+static int flag(lua_State *L, const char *field) {
+  lua_getfield(L, 1, field);
+  int on = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return on;
+}
+
+static int streams_open(lua_State *L, Spawn *s) {
+  static const char *const fields[] = {"stdin", "stdout", "stderr"};
+  struct winsize size;
+  int err = 0;
+  memset(&size, 0, sizeof size);
+  size.ws_row = dimension(L, "rows");
+  size.ws_col = dimension(L, "cols");
+  if (flag(L, "pty")) return terminal_open(s, &size);
+  for (int i = 0; i < 3 && err == 0; i++) {
+    lua_getfield(L, 1, fields[i]);
+    err = stream_set(L, s, i);
+  }
+  return err;
+}
+
+/* Pushes the strings of the list `field` as a C array, which lives as long
+ * as that on the stack and the list do; NULL if there is no list. */
+static char **strings(lua_State *L, const char *field) {
+  lua_Integer i, n;
+  char **array = NULL;
+  if (lua_getfield(L, 1, field) == LUA_TTABLE) {
+    n = luaL_len(L, -1);
+    array = lua_newuserdatauv(L, sizeof *array * (size_t)(n + 1), 0);
+    for (i = 1; i <= n; i++) {
+      lua_rawgeti(L, -2, i);
+      array[i - 1] = (char *)lua_tostring(L, -1);
+      lua_pop(L, 1);
+    }
+    array[n] = NULL;
+    lua_remove(L, -2);
+  }
+  return array;
+}
+
+static void user_set(lua_State *L, Spawn *s) {
+  np_Launch *l = &s->launch;
+  lua_Integer i, n;
+  lua_getfield(L, 1, "uid");
+  lua_getfield(L, 1, "gid");
+  l->has_uid = lua_isinteger(L, -2);
+  l->uid = (uid_t)lua_tointeger(L, -2);
+  l->has_gid = lua_isinteger(L, -1);
+  l->gid = (gid_t)lua_tointeger(L, -1);
+  lua_pop(L, 2);
+  if (lua_getfield(L, 1, "groups") != LUA_TTABLE) return;
+  n = luaL_len(L, -1);
+  s->groups = lua_newuserdatauv(L, sizeof *s->groups * (size_t)(n + 1), 0);
+  for (i = 1; i <= n; i++) {
+    lua_rawgeti(L, -2, i);
+    s->groups[i - 1] = (gid_t)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  }
+  l->has_groups = 1;
+  l->groups = s->groups;
+  l->ngroups = (size_t)n;
+}
+
+static int spawn_fail(lua_State *L, const Spawn *s, int err, int stage) {
+  const char *program = s->launch.argv[0];
+  err = uv_translate_sys_error(err);
+  if (stage == NP_STAGE_CWD)
+    return neap_fail(L, err, "spawn %s: cwd %s", program, s->launch.cwd);
+  if (stage == NP_STAGE_USER)
+    return neap_fail(L, err, "spawn %s: user", program);
+  return neap_fail(L, err, "spawn %s", program);
+}
+
+/* Pushes our end of stream i, which is the caller's now, or nil. */
+static void ours_push(lua_State *L, Spawn *s, int i) {
+  if (s->ours[i] >= 0)
+    lua_pushinteger(L, s->ours[i]);
+  else
+    lua_pushnil(L);
+  s->ours[i] = -1;
+}
+
+/*
+ * core.spawn{argv=, paths=, env=, cwd=, stdin=, stdout=, stderr=, pty=,
+ * rows=, cols=, detached=, new_group=, uid=, gid=, groups=}
+ * -> Child and our ends of the pipes as descriptors, or nil for each
+ */
+int np_child_spawn(lua_State *L) {
+  Spawn *s;
+  Child *c;
+  np_Stage stage = NP_STAGE_STREAMS;
+  int err;
+  lua_settop(L, 1);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checkstack(L, 20, NULL);
+  s = spawn_new(L);
+  s->launch.argv = strings(L, "argv");
+  s->launch.paths = strings(L, "paths");
+  s->launch.envp = strings(L, "env");
+  if (s->launch.envp == NULL) s->launch.envp = environ;
+  lua_getfield(L, 1, "cwd");
+  s->launch.cwd = lua_tostring(L, -1);
+  user_set(L, s);
+  c = neap_handle_new(L, sizeof *c, &np_child_class);
+  c->pidfd = -1;
+  c->orphans = orphans_get(L);
+  (void)orphans_reap(c->orphans);
+  c->detached = s->launch.session = flag(L, "detached");
+  s->launch.group = flag(L, "new_group");
+  err = streams_open(L, s);
+  if (err == 0) err = np_launch(&s->launch, &c->pid, &stage);
+  if (err != 0) {
+    neap_handle_close(&c->handle);
+    return spawn_fail(L, s, err, (int)stage);
+  }
+  c->leader = s->launch.session || s->launch.group;
+  c->running = 1;
+  err = watch_start(L, c);
+  if (err < 0) {
+    neap_handle_close(&c->handle);
+    return neap_fail(L, err, "spawn %s", s->launch.argv[0]);
+  }
+  for (int i = 0; i < 3; i++) fd_close(&s->theirs[i]);
+  for (int i = 0; i < 3; i++) ours_push(L, s, i);
+  return 4;
+}
+
+/* == The class ======================================================== */
+
+static Child *child_check(lua_State *L) {
+  Child *c = neap_handle_test(L, 1, &np_child_class);
+  if (c == NULL) luaL_typeerror(L, 1, "Child");
+  return c;
+}
+
+/* The status, then the name of the signal; one of them is nil. */
+static int outcome_push(lua_State *L, const Child *c) {
+  if (!c->lost && WIFSIGNALED(c->status)) {
+    const char *name = np_signal_name(WTERMSIG(c->status));
+    lua_pushnil(L);
+    if (name != NULL)
+      lua_pushstring(L, name);
+    else
+      lua_pushfstring(L, "SIG%d", WTERMSIG(c->status));
+    return 2;
+  }
+  /* Whoever else reaped it has the status. */
+  lua_pushinteger(L, c->lost ? 255 : WEXITSTATUS(c->status));
+  lua_pushnil(L);
+  return 2;
+}
+
+static void on_wait_abort(neap_Wait *wait) {
+  waiter_unlink((Waiter *)(void *)((char *)wait - offsetof(Waiter, wait)));
+}
+
+static int wait_done(lua_State *L, int status) {
+  if (status < 0) return neap_fail(L, status, "wait");
+  return outcome_push(L, child_check(L));
+}
+
+/* child:wait() -> status or nil, signal or nil */
+static int child_wait(lua_State *L) {
+  Child *c = child_check(L);
+  Waiter *w;
+  lua_settop(L, 1);
+  if (c->pid > 0 && !c->running) return outcome_push(L, c);
+  if (neap_handle_closed(&c->handle))
+    return np_process_misuse(L, "wait", "the Process is closed");
+  w = waiter_new(L);
+  w->wait.what = "wait";
+  w->wait.abort = on_wait_abort;
+  waiter_link(c, w);
+  return neap_await(L, &w->wait, wait_done);
+}
+
+/* child:kill(signal) -> whether it was still there */
+static int child_kill(lua_State *L) {
+  Child *c = child_check(L);
+  int number = SIGTERM, err;
+  if (!lua_isnoneornil(L, 2)) number = np_signal_check(L, 2, "kill");
+  if (neap_handle_closed(&c->handle)) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  err = child_signal(c, number);
+  if (err != 0 && err != ESRCH)
+    return neap_fail(L, uv_translate_sys_error(err), "kill %I",
+                     (LUAI_UACINT)c->pid);
+  lua_pushboolean(L, err == 0);
+  return 1;
+}
+
+/* child:ending(): from now on, what is left of its group ends with it */
+static int child_ending(lua_State *L) {
+  child_check(L)->ending = 1;
+  return 0;
+}
+
+/* child:pid() -> integer */
+static int child_pid(lua_State *L) {
+  lua_pushinteger(L, child_check(L)->pid);
+  return 1;
+}
+
+/* child:resize(fd, rows, cols) */
+static int child_resize(lua_State *L) {
+  struct winsize size;
+  memset(&size, 0, sizeof size);
+  size.ws_row = (unsigned short)luaL_checkinteger(L, 3);
+  size.ws_col = (unsigned short)luaL_checkinteger(L, 4);
+  if (ioctl((int)luaL_checkinteger(L, 2), TIOCSWINSZ, &size) < 0)
+    return neap_fail(L, uv_translate_sys_error(errno), "resize");
+  return 0;
+}
+
+const luaL_Reg np_child_methods[] = {
+  {"kill", child_kill},
+  {"ending", child_ending},
+  {"pid", child_pid},
+  {"resize", child_resize},
+  {NULL, NULL}
+};
+
+const neap_Async np_child_ops[] = {
+  {"wait", child_wait},
+  {NULL, NULL}
+};

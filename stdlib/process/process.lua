@@ -1,0 +1,531 @@
+--[[
+process.lua - require "neap.process": other programs, signals, and our own
+standard streams.
+
+Starting, ending and signalling is in C (neap.process.core); here is what is
+made of it: options, streams, time limits, iteration. The streams are those
+of neap.net.
+]]
+
+local core = require "neap.process.core"
+local net = require "neap.net.core"
+local asyncio = require "neap.asyncio"
+require "neap.net"
+
+local GRACE = 5 -- seconds between SIGTERM and SIGKILL
+
+local process = {
+  pid = core.pid(),
+  environ = core.environ,
+  kill = core.kill,
+  ProcessError = asyncio.Error:extend("ProcessError"),
+}
+
+local Process = {__name = "Process"}
+Process.__index = Process
+
+-- == Arguments ==========================================================
+
+-- Each gives a complaint about a value, or nothing if it is right.
+local check = {}
+
+function check.boolean(value)
+  if type(value) ~= "boolean" then
+    return "must be a boolean, not " .. type(value)
+  end
+end
+
+function check.seconds(value)
+  if type(value) ~= "number" then
+    return "must be a number, not " .. type(value)
+  elseif not (value >= 0) then
+    return ("must be at least 0, not %s"):format(value)
+  end
+end
+
+function check.string(value)
+  if type(value) ~= "string" then
+    return "must be a string, not " .. type(value)
+  end
+end
+
+function check.path(value)
+  if type(value) ~= "string" then return check.string(value) end
+  if value == "" then return "is empty" end
+  if value:find("\0", 1, true) then return "has a NUL" end
+end
+
+function check.table(value)
+  if type(value) ~= "table" then
+    return "must be a table, not " .. type(value)
+  end
+end
+
+function check.dimension(value)
+  if math.type(value) ~= "integer" or value < 1 or value > 65535 then
+    return ("must be an integer from 1 to 65535, not %s"):format(
+      type(value) == "number" and value or type(value))
+  end
+end
+
+function check.account(value)
+  if type(value) == "string" then return check.path(value) end
+  if math.type(value) ~= "integer" then
+    return "must be a name or an integer, not " .. type(value)
+  elseif value < 0 or value > 0xfffffffe then
+    return ("must be from 0 to 4294967294, not %d"):format(value)
+  end
+end
+
+local function is_stream(value)
+  local meta = type(value) == "userdata" and getmetatable(value)
+  return meta and meta.__index == net.Stream
+end
+
+local kinds = {inherit = true, pipe = true, null = true}
+
+function check.stream(value)
+  if type(value) == "string" then
+    if kinds[value] then return end
+    return ("is '%s', not 'inherit', 'pipe' or 'null'"):format(value)
+  elseif io.type(value) == "closed file" then
+    return "is a closed file"
+  elseif not is_stream(value) and io.type(value) ~= "file" then
+    return "must be a string, a stream or a file, not " .. type(value)
+  end
+end
+
+function check.stderr(value)
+  if value ~= "stdout" then return check.stream(value) end
+end
+
+local spawn_options = {
+  stdin = check.stream, stdout = check.stream, stderr = check.stderr,
+  cwd = check.path, env = check.table, new_group = check.boolean,
+  detached = check.boolean, user = check.account, group = check.account,
+  pty = check.boolean, rows = check.dimension, cols = check.dimension,
+}
+
+local run_options = {
+  stdin = check.stream, stdout = check.stream, stderr = check.stderr,
+  cwd = check.path, env = check.table, new_group = check.boolean,
+  user = check.account, group = check.account,
+  input = check.string, capture = check.boolean, check = check.boolean,
+  timeout = check.seconds, grace = check.seconds,
+}
+
+-- Raises, with the caller's line, unless `options` has only what `known`
+-- checks, all of it right.
+local function check_options(name, options, known)
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    core.misuse(name, "options must be a table, not " .. type(options))
+  end
+  for key, value in pairs(options) do
+    local right = known[key]
+    if not right then
+      core.misuse(name, ("unknown option '%s'"):format(key))
+    end
+    local complaint = right(value)
+    if complaint then core.misuse(name, key .. " " .. complaint) end
+  end
+  return options
+end
+
+-- The value as a string for the system; raises if it cannot be one.
+local function text_of(name, what, value)
+  if type(value) ~= "string" and type(value) ~= "number" then
+    core.misuse(name, ("%s must be a string, not %s"):format(what,
+      type(value)))
+  end
+  value = tostring(value)
+  if value:find("\0", 1, true) then core.misuse(name, what .. " has a NUL") end
+  return value
+end
+
+local function arguments_of(name, argv)
+  if type(argv) ~= "table" then
+    core.misuse(name, "argv must be a list of strings, not " .. type(argv))
+  end
+  local list = {}
+  for i = 1, #argv do list[i] = text_of(name, "argv[" .. i .. "]", argv[i]) end
+  for key in pairs(argv) do
+    if not list[key] then
+      core.misuse(name, ("argv has the key '%s', which is no place in the list")
+        :format(key))
+    end
+  end
+  if #list == 0 or list[1] == "" then
+    core.misuse(name, "argv names no program")
+  end
+  return list
+end
+
+local function environment_of(name, env)
+  if not env then return nil end
+  local list = {}
+  for key, value in pairs(env) do
+    if type(key) ~= "string" or key == "" or key:find("[=\0]") then
+      core.misuse(name, ("env has the name '%s'"):format(key))
+    end
+    list[#list + 1] = key .. "=" .. text_of(name, "env." .. key, value)
+  end
+  return list
+end
+
+-- Where the program may be: as execvp has it, but by the child's PATH.
+local function paths_of(program, env)
+  if program:find("/", 1, true) then return {program} end
+  local path = os.getenv "PATH"
+  if env then path = env.PATH end
+  local list = {}
+  for dir in ((path or "/usr/local/bin:/usr/bin:/bin") .. ":"):gmatch "([^:]*):" do
+    list[#list + 1] = (dir == "" and "." or dir) .. "/" .. program
+  end
+  return list
+end
+
+local function accounts_to(spec, name, options)
+  local user, group = options.user, options.group
+  if user then
+    spec.uid, spec.gid, spec.groups = core.user(user)
+    if not spec.uid then
+      core.misuse(name, ("user '%s' does not exist"):format(user))
+    end
+  end
+  if group then
+    spec.gid = type(group) == "string" and core.group(group) or group
+    if type(spec.gid) ~= "number" then
+      core.misuse(name, ("group '%s' does not exist"):format(group))
+    end
+  end
+end
+
+-- == Processes ==========================================================
+
+-- What core.spawn takes for a stream: a word, or a descriptor.
+local function descriptor_of(value)
+  if value == nil then return "inherit" end
+  if type(value) == "string" then return value end
+  if is_stream(value) then return net.fileno(value) end
+  return core.fileno(value)
+end
+
+local names = {"stdin", "stdout", "stderr"}
+
+-- Streams for our ends. If one cannot be made, the others are given back.
+local function open_streams(self, fds)
+  for i, name in ipairs(names) do
+    if fds[i] then
+      local ok, stream = pcall(net.open_fd, fds[i])
+      if not ok then
+        for rest = i + 1, 3 do
+          if fds[rest] then core.close_fd(fds[rest]) end
+        end
+        self:close()
+        error(stream, 0)
+      end
+      self[name] = stream
+    end
+  end
+end
+
+local function start(name, argv, options)
+  local list = arguments_of(name, argv)
+  local spec = {
+    argv = list, paths = paths_of(list[1], options.env),
+    env = environment_of(name, options.env), cwd = options.cwd,
+    new_group = options.new_group, detached = options.detached,
+    pty = options.pty, rows = options.rows or 24, cols = options.cols or 80,
+  }
+  accounts_to(spec, name, options)
+  for _, stream in ipairs(names) do
+    if options.pty and options[stream] ~= nil then
+      core.misuse(name, ("pty and %s exclude each other"):format(stream))
+    end
+    spec[stream] = descriptor_of(options[stream])
+  end
+  local child, a, b, c = core.spawn(spec)
+  local self = setmetatable({_child = child, pid = child:pid()}, Process)
+  self._detached, self._pty = options.detached, options.pty
+  open_streams(self, {a, b, c})
+  if options.pty then self.stdout = self.stdin end
+  for _, stream in ipairs(names) do
+    if is_stream(options[stream]) then options[stream]:close() end
+  end
+  return self
+end
+
+function process.spawn(argv, options)
+  return start("spawn", argv, check_options("spawn", options, spawn_options))
+end
+
+local function check_self(self, name)
+  if getmetatable(self) ~= Process then
+    core.misuse(name, "needs a Process, not " .. type(self))
+  end
+  return self._child
+end
+
+-- `await process.spawn(...)` is right too: a child is there at once.
+local async function itself(self) return self end
+Process.__await = itself
+
+function Process:__tostring()
+  return ("Process: %d%s"):format(self.pid,
+    self._child:closed() and " (closed)" or "")
+end
+
+async function Process:wait() return await check_self(self, "wait"):wait() end
+
+function Process:kill(signal) return check_self(self, "kill"):kill(signal) end
+
+function Process:closed() return check_self(self, "closed"):closed() end
+
+function Process:resize(rows, cols)
+  check_self(self, "resize")
+  if not self._pty then core.misuse("resize", "it has no terminal") end
+  local complaint = check.dimension(rows)
+  if complaint then core.misuse("resize", "rows " .. complaint) end
+  complaint = check.dimension(cols)
+  if complaint then core.misuse("resize", "cols " .. complaint) end
+  self._child:resize(net.fileno(self.stdin), rows, cols)
+end
+
+local function close_streams(self)
+  for _, name in ipairs(names) do
+    if self[name] then self[name]:close() end
+  end
+end
+
+function Process:close()
+  check_self(self, "close"):close()
+  close_streams(self)
+end
+
+local function wait_for(child) return await child:wait() end
+
+local function wait_within(child, seconds)
+  local _ <close> = asyncio.timeout(seconds)
+  return await child:wait()
+end
+
+-- SIGTERM, and SIGKILL when the time is over or the task cancelled.
+local function stop(child, grace)
+  if child:closed() then return await child:wait() end
+  child:ending()
+  child:kill("SIGTERM")
+  local ok, e = asyncio.catch(wait_within, child, grace)
+  if ok then return await child:wait() end
+  child:kill("SIGKILL")
+  if asyncio.iserror(e, asyncio.TimeoutError) then
+    return await child:wait()
+  end
+  asyncio.catch(wait_for, child)
+  error(e, 0)
+end
+
+async function Process:stop(grace)
+  local child = check_self(self, "stop")
+  local complaint = grace ~= nil and check.seconds(grace)
+  if complaint then core.misuse("stop", "grace " .. complaint) end
+  return stop(child, grace or GRACE)
+end
+
+-- The end of a scope.
+local function finish(self, grace)
+  local child = self._child
+  if self.stdin and not self._pty then self.stdin:close() end
+  if self._detached or child:closed() or not asyncio.current_task() then
+    return self:close()
+  end
+  local ok, e = asyncio.catch(stop, child, grace)
+  self:close()
+  if not ok then error(e, 0) end
+end
+
+function Process:__close() finish(self, GRACE) end
+
+-- == Running to the end =================================================
+
+-- A program need not read what it is given.
+local gone = {EPIPE = true, ECONNRESET = true}
+
+local function put(stream, input) await stream:write(input) end
+
+local async function feed(stream, input)
+  local ok, e = pcall(put, stream, input)
+  stream:close()
+  if not ok and not (asyncio.iserror(e) and gone[e.code]) then
+    error(e, 0)
+  end
+end
+
+local async function collect(stream, parts)
+  for bytes in function() return await stream:read() end do
+    parts[#parts + 1] = bytes
+  end
+end
+
+local function communicate(child, input, captured)
+  local jobs = {child:wait()}
+  if input then jobs[#jobs + 1] = feed(child.stdin, input) end
+  for name, parts in pairs(captured) do
+    jobs[#jobs + 1] = collect(child[name], parts)
+  end
+  await asyncio.gather(table.unpack(jobs))
+end
+
+local function communicate_within(seconds, ...)
+  local _ <close> = asyncio.timeout(seconds)
+  communicate(...)
+end
+
+-- The options of spawn for those of run.
+local function streams_of(options)
+  if options.input and options.stdin then
+    core.misuse("run", "input and stdin exclude each other")
+  elseif options.stdin == "pipe" then
+    core.misuse("run", "stdin is 'pipe', for which there is input")
+  end
+  local all = {}
+  for key, value in pairs(options) do all[key] = value end
+  local output = options.capture == false and "inherit" or "pipe"
+  all.stdin = options.stdin or (options.input and "pipe" or "null")
+  all.stdout = options.stdout or output
+  all.stderr = options.stderr or output
+  return all
+end
+
+-- Gives the error of that class what is known of the run, and raises it.
+local function raise(class, message, code, about)
+  local e = class.new(message, {code = code})
+  for key, value in pairs(about) do e[key] = value end
+  error(e, 0)
+end
+
+local function last_line(text)
+  local line = text and text:match "([^\r\n]+)%s*$"
+  if not line then return "" end
+  return ": " .. (#line > 200 and line:sub(1, 200) .. "..." or line)
+end
+
+local function result_of(captured, status, signal)
+  local result = {status = status, signal = signal}
+  for name, parts in pairs(captured) do result[name] = table.concat(parts) end
+  return result
+end
+
+local function check_result(argv, result)
+  if result.status == 0 then return end
+  local how = result.signal or ("exit status %d"):format(result.status)
+  result.argv = argv
+  raise(process.ProcessError, ("run %s: %s%s"):format(argv[1], how,
+    last_line(result.stderr)), nil, result)
+end
+
+async function process.run(argv, options)
+  options = check_options("run", options, run_options)
+  local seconds, grace = options.timeout, options.grace or GRACE
+  if seconds == math.huge then seconds = nil end
+  local all = streams_of(options)
+  local child = start("run", argv, all)
+  local _ <close> = asyncio.defer(function() finish(child, grace) end)
+  local captured = {}
+  if all.stdout == "pipe" then captured.stdout = {} end
+  if all.stderr == "pipe" then captured.stderr = {} end
+  if seconds then
+    local ok, e = pcall(communicate_within, seconds, child, options.input,
+      captured)
+    if not ok and asyncio.iserror(e, asyncio.TimeoutError) then
+      stop(child._child, grace)
+      raise(asyncio.TimeoutError, ("run %s: timed out"):format(argv[1]),
+        "ETIMEDOUT", result_of(captured))
+    elseif not ok then
+      error(e, 0)
+    end
+  else
+    communicate(child, options.input, captured)
+  end
+  local result = result_of(captured, await child:wait())
+  if options.check then check_result(argv, result) end
+  return result
+end
+
+-- == Signals ============================================================
+
+local Signals = {__name = "Signals"}
+Signals.__index = Signals
+
+async function Signals:next()
+  if self._closed then return nil end
+  local box = self._box
+  local function get() return await box.queue:get() end
+  local ok, name = pcall(get)
+  if ok then
+    box.pending[name] = nil
+    return name
+  end
+  if not asyncio.iserror(name, asyncio.QueueShutDown) then error(name, 0) end
+end
+
+Signals.__call = function(self) return await self:next() end
+
+function Signals:close()
+  if self._closed then return end
+  self._closed = true
+  for _, watch in ipairs(self._watches) do watch:close() end
+  self._box.queue:shutdown(true)
+end
+
+Signals.__close = Signals.close
+
+-- What listens does not hold the iterator, so that this can be collected.
+local function listen(self, signal)
+  local box, name = self._box, nil
+  local function on_signal()
+    if box.pending[name] then return end
+    box.pending[name] = true
+    box.queue:put_nowait(name)
+  end
+  local ok, watch, _, text = pcall(core.watch, signal, on_signal, "signals",
+    true)
+  if not ok then
+    self:close()
+    error(watch, 0)
+  end
+  name = text
+  self._watches[#self._watches + 1] = watch
+end
+
+function process.signals(...)
+  local signals = {...}
+  local self = setmetatable({_watches = {}}, Signals)
+  self._box = {queue = asyncio.Queue(), pending = {}}
+  if #signals == 0 then core.misuse("signals", "needs names of signals") end
+  for i = 1, select("#", ...) do listen(self, signals[i]) end
+  return self, nil, nil, self
+end
+
+-- == Our own streams ====================================================
+
+local function standard(number, name)
+  if number > 0 then io[name]:flush() end
+  local opened = core.standard(number, name)
+  if type(opened) == "number" then return net.open_fd(opened) end
+  require "neap.process.file"
+  return opened
+end
+
+setmetatable(process, {
+  __index = function(t, key)
+    for i, name in ipairs(names) do
+      if key == name then
+        t[name] = standard(i - 1, name)
+        return t[name]
+      end
+    end
+  end,
+})
+
+return process
