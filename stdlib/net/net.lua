@@ -12,6 +12,10 @@ local Stream, Server = core.Stream, core.Server
 
 local net = {
   pair = core.pair,
+  -- For modules whose streams come from elsewhere.
+  _Stream = Stream,
+  _open_fd = core.open_fd,
+  _fileno = core.fileno,
   IncompleteReadError = asyncio.IncompleteReadError,
   LimitOverrunError = asyncio.LimitOverrunError,
 }
