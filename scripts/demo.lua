@@ -29,16 +29,16 @@ README.md Makefile doc/language.md doc/internals.md doc/embedding.md
 doc/modules/asyncio.md doc/modules/net.md lib/buf.h lib/buf.c lib/heap.h
 lib/heap.c lib/ring.h lib/ring.c lib/slab.h lib/slab.c vm/include/neap.h
 vm/vm.h vm/vm.c vm/async.c vm/base.c vm/callback.c vm/coro.c vm/error.c
-vm/future.c vm/gather.c vm/handle.c vm/load.c vm/loop.c vm/main.c vm/task.c
-vm/timeout.c vm/translate.h vm/translate.c vm/wait.c
+vm/future.c vm/gather.c vm/group.c vm/handle.c vm/load.c vm/loop.c vm/main.c
+vm/task.c vm/timeout.c vm/translate.h vm/translate.c vm/wait.c
 stdlib/asyncio/asyncio.lua stdlib/asyncio/context.lua
 stdlib/asyncio/groups.lua stdlib/asyncio/locks.lua stdlib/asyncio/loop.lua
 stdlib/asyncio/queues.lua stdlib/net/net.lua stdlib/net/net.c
-stdlib/net/connect.c stdlib/net/input.c stdlib/net/read.c
-stdlib/net/server.c stdlib/net/stream.c stdlib/net/write.c tests/run.lua
-tests/harness.lua scripts/demo.lua scripts/examples/cancel.lua
-scripts/examples/crawler.lua scripts/examples/gather.lua
-scripts/examples/task_group.lua scripts/examples/timeouts.lua]]
+stdlib/net/connect.c stdlib/net/read.c stdlib/net/server.c stdlib/net/stream.c
+stdlib/net/write.c tests/run.lua tests/harness.lua scripts/demo.lua
+scripts/examples/cancel.lua scripts/examples/crawler.lua
+scripts/examples/gather.lua scripts/examples/task_group.lua
+scripts/examples/timeouts.lua]]
 
 -- The documents that exist, in order: {name =, lines =}.
 local function load_documents()
