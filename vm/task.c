@@ -528,6 +528,7 @@ void np_cancel_push(lua_State *L, neap_Task *t) {
   neap_Vm *vm = t->vm;
   const char *message = "the task was cancelled";
   if (t->flags & NP_T_INTERRUPTED) message = "interrupted!";
+  else if (t->flags & NP_T_BROKEN) message = "not enough memory";
   vm->cancels = 1;
   neap_error_new(L, "CancelledError", 1, NULL, message);
   if (t->future != NULL && !(t->flags & NP_T_INTERRUPTED)) {
@@ -597,6 +598,14 @@ int np_task_cancel(neap_Task *t) {
   }
   t->flags |= NP_T_MUST_CANCEL;
   return 1;
+}
+
+void np_task_break_all(neap_Vm *vm) {
+  neap_Task *t;
+  for (t = vm->tasks; t != NULL; t = t->next) {
+    t->flags |= NP_T_BROKEN;
+    (void)np_task_cancel(t);
+  }
 }
 
 int np_task_uncancel(neap_Task *t) {
@@ -720,8 +729,9 @@ static int sleep_done(lua_State *L, int status, lua_KContext value) {
 
 /* asyncio.sleep(seconds [, value]): gives value */
 static int task_sleep(lua_State *L) {
-  lua_Number s = lua_isinteger(L, 1) ? (lua_Number)lua_tointeger(L, 1)
-                                     : luaL_checknumber(L, 1);
+  int whole;
+  lua_Integer n = lua_tointegerx(L, 1, &whole); /* faster for what is one */
+  lua_Number s = whole ? (lua_Number)n : luaL_checknumber(L, 1);
   neap_Task *t = np_park_check(L);
   int value = lua_gettop(L) > 1;
   if (s != s) return luaL_argerror(L, 1, "number expected, got nan");

@@ -26,9 +26,10 @@ static void on_timeout(neap_Vm *vm, neap_Timer *timer) {
   s->state = EXPIRING;
 }
 
-static void start(lua_State *L, Timeout *s) {
+/* Sets the timer to s->when; reading the clock is dear, so `now` is given. */
+static void start(lua_State *L, Timeout *s, uint64_t now) {
   neap_Vm *vm = s->vm;
-  uint64_t now = uv_hrtime(), ns;
+  uint64_t ns;
   lua_Number when = s->when * 1e9;
   ns = when < 1e18 + (lua_Number)now ? when > 0 ? (uint64_t)when : 0
                                      : now + (uint64_t)1e18;
@@ -37,7 +38,8 @@ static void start(lua_State *L, Timeout *s) {
     luaL_error(L, "not enough memory");
 }
 
-static int scope_new(lua_State *L, int limited, lua_Number when) {
+static int scope_new(lua_State *L, int limited, lua_Number when,
+                     uint64_t now) {
   neap_Vm *vm = np_vm(L);
   neap_Task *t = vm->current;
   Timeout *s;
@@ -54,36 +56,38 @@ static int scope_new(lua_State *L, int limited, lua_Number when) {
   s->vm = vm;
   np_push(L, vm, NP_R_TIMEOUT);
   lua_setmetatable(L, -2);
-  if (limited) start(L, s);
+  if (limited) start(L, s, now);
   return 1;
 }
 
 /* asyncio.timeout(seconds or nil) -> scope */
 static int timeout(lua_State *L) {
   lua_Number s;
-  if (lua_isnoneornil(L, 1)) return scope_new(L, 0, 0);
+  uint64_t now;
+  if (lua_isnoneornil(L, 1)) return scope_new(L, 0, 0, 0);
   s = luaL_checknumber(L, 1);
   luaL_argcheck(L, s == s, 1, "a number of seconds expected, got nan");
-  return scope_new(L, 1, (lua_Number)uv_hrtime() / 1e9 + s);
+  now = uv_hrtime();
+  return scope_new(L, 1, (lua_Number)now / 1e9 + s, now);
 }
 
 /* asyncio.timeout_at(time or nil) -> scope */
 static int timeout_at(lua_State *L) {
   lua_Number when;
-  if (lua_isnoneornil(L, 1)) return scope_new(L, 0, 0);
+  if (lua_isnoneornil(L, 1)) return scope_new(L, 0, 0, 0);
   when = luaL_checknumber(L, 1);
   luaL_argcheck(L, when == when, 1, "a time expected, got nan");
-  return scope_new(L, 1, when);
+  return scope_new(L, 1, when, uv_hrtime());
 }
 
 static Timeout *check(lua_State *L) {
   Timeout *s = lua_touserdata(L, 1);
   int is = 0;
   if (s != NULL && lua_getmetatable(L, 1)) {
-    np_push(L, np_vm(L), NP_R_TIMEOUT);
-    np_push(L, np_vm(L), NP_R_TIMEOUT_LEFT);
-    is = lua_rawequal(L, -1, -3) || lua_rawequal(L, -2, -3);
-    lua_pop(L, 3);
+    const void *meta = lua_topointer(L, -1);
+    neap_Vm *vm = np_vm(L);
+    is = meta == vm->timeout_meta || meta == vm->timeout_left;
+    lua_pop(L, 1);
   }
   luaL_argexpected(L, is, 1, "timeout scope");
   return s;
@@ -134,7 +138,7 @@ static int scope_reschedule(lua_State *L) {
   s->when = luaL_checknumber(L, 2);
   luaL_argcheck(L, s->when == s->when, 2, "a time expected, got nan");
   s->limited = 1;
-  start(L, s);
+  start(L, s, uv_hrtime());
   return 0;
 }
 
@@ -153,10 +157,11 @@ static int scope_gc(lua_State *L) {
   return 0;
 }
 
-static void metatable(lua_State *L, int what, int gc) {
+static const void *metatable(lua_State *L, int what, int gc) {
   static const luaL_Reg methods[] = {
     {"when", scope_when}, {"reschedule", scope_reschedule},
     {"expired", scope_expired}, {NULL, NULL}};
+  const void *pointer;
   lua_newtable(L);
   lua_newtable(L);
   luaL_setfuncs(L, methods, 0);
@@ -169,12 +174,15 @@ static void metatable(lua_State *L, int what, int gc) {
     lua_pushcfunction(L, scope_gc);
     lua_setfield(L, -2, "__gc");
   }
+  pointer = lua_topointer(L, -1);
   np_keep(L, np_vm(L), what);
+  return pointer;
 }
 
 void np_timeout_open(lua_State *L) {
-  metatable(L, NP_R_TIMEOUT, 1);
-  metatable(L, NP_R_TIMEOUT_LEFT, 0);
+  neap_Vm *vm = np_vm(L);
+  vm->timeout_meta = metatable(L, NP_R_TIMEOUT, 1);
+  vm->timeout_left = metatable(L, NP_R_TIMEOUT_LEFT, 0);
   np_push(L, np_vm(L), NP_R_ASYNCIO);
   lua_pushcfunction(L, timeout);
   lua_setfield(L, -2, "timeout");

@@ -97,7 +97,8 @@ enum {
   NP_T_INTERRUPTED = 128,
   NP_T_EXITING = 256,    /* it called os.exit(code, true) */
   NP_T_FINISHING = 512,  /* the machine ends: cancelled for that */
-  NP_T_PASSING = 1024    /* it is handing a cancel on just now */
+  NP_T_PASSING = 1024,   /* it is handing a cancel on just now */
+  NP_T_BROKEN = 2048     /* cancelled because memory ran out */
 };
 
 struct neap_Task {
@@ -190,7 +191,7 @@ struct neap_Vm {
   int cancels;          /* some cancellation was raised in this machine */
   int ref[NP_R_COUNT];
   const void *co_new, *co_used; /* metatables, to compare with */
-  const void *future_meta, *task_meta;
+  const void *future_meta, *task_meta, *timeout_meta, *timeout_left;
 
   neap_Task *tasks, *tasks_last;
   neap_Task *main;
@@ -305,6 +306,9 @@ void np_task_push(lua_State *L, neap_Task *t);
 
 /* Requests a cancellation; 0 if the task has ended. */
 int np_task_cancel(neap_Task *t);
+
+/* Cancels every task: what some rely on was lost as memory ran out. */
+void np_task_break_all(neap_Vm *vm);
 
 /* Hands a cancel on to the future t waits for; 0 if that cannot take it. */
 int np_task_pass_cancel(neap_Task *t);

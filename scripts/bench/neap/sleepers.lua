@@ -1,4 +1,4 @@
--- sleepers.lua - N tasks asleep for a second, in a task group. Prints what a
+-- sleepers.lua - N tasks asleep for a second, in one gather. Prints what a
 -- task costs in processor time (us) and memory (bytes), and the ms beyond 1 s.
 
 local n = tonumber(arg[1]) or 100000
@@ -16,8 +16,9 @@ end
 
 local rss, cpu, start = peak_rss(), os.clock(), asyncio.time()
 do
-  local group <close> = asyncio.TaskGroup()
-  for _ = 1, n do group:create_task(nap()) end
+  local naps = {}
+  for i = 1, n do naps[i] = nap() end
+  await asyncio.gather(naps)
 end
 print("cpu", (os.clock() - cpu) * 1e6 / n)
 print("late", (asyncio.time() - start - 1) * 1e3)
