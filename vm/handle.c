@@ -51,10 +51,19 @@ void neap_handle_opened(neap_Handle *h, void *uv) {
   h->vm->nhandles++;
 }
 
-void neap_handle_pin(neap_Handle *h) { h->pins++; }
+/* What the machine must wait for before it ends, like a handle. */
+void neap_request_begin(neap_Vm *vm) { vm->nhandles++; }
+
+void neap_request_end(neap_Vm *vm) { vm->nhandles--; }
+
+void neap_handle_pin(neap_Handle *h) {
+  h->pins++;
+  neap_request_begin(h->vm);
+}
 
 void neap_handle_unpin(neap_Handle *h) {
   h->pins--;
+  neap_request_end(h->vm);
   maybe_free(h);
 }
 

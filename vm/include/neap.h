@@ -340,6 +340,14 @@ NEAP_API void neap_handle_close(neap_Handle *h);
 NEAP_API void neap_handle_pin(neap_Handle *h);
 NEAP_API void neap_handle_unpin(neap_Handle *h);
 
+/*
+ * Says that a request of libuv that belongs to no handle is in flight, and
+ * that its callback has come: neap_vm_free waits until all have. A pin says
+ * the same.
+ */
+NEAP_API void neap_request_begin(neap_Vm *vm);
+NEAP_API void neap_request_end(neap_Vm *vm);
+
 /* == Errors =========================================================== */
 
 /*
