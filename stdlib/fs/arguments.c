@@ -1,0 +1,107 @@
+/*
+ * arguments.c - what the functions of this room take and what they raise:
+ * see job.h.
+ */
+#include <lauxlib.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "job.h"
+
+/* == Errors =========================================================== */
+
+static const char *reason_of(int status, char *code, char *text, size_t n) {
+  if (status == NEAP_ECLOSED) {
+    strcpy(code, "ECLOSED");
+    return "it was closed";
+  }
+  uv_err_name_r(status, code, n);
+  return uv_strerror_r(status, text, n);
+}
+
+int np_fs_fail(lua_State *L, int status, const char *name, const char *path,
+               const char *dest) {
+  char code[64], text[64];
+  const char *reason = reason_of(status, code, text, sizeof text);
+  luaL_checkstack(L, 10, NULL);
+  if (status == UV_ENOMEM) return luaL_error(L, "not enough memory");
+  if (dest != NULL)
+    lua_pushfstring(L, "%s %s -> %s: %s", name, path, dest, reason);
+  else if (path != NULL)
+    lua_pushfstring(L, "%s %s: %s", name, path, reason);
+  else
+    lua_pushfstring(L, "%s: %s", name, reason);
+  neap_error_new(L, "OSError", 0, code, lua_tostring(L, -1));
+  lua_pushstring(L, path);
+  lua_setfield(L, -2, "path");
+  lua_pushstring(L, dest);
+  lua_setfield(L, -2, "dest");
+  return lua_error(L);
+}
+
+int np_fs_misuse(lua_State *L, const char *name, const char *reason, ...) {
+  va_list args;
+  luaL_checkstack(L, 10, NULL);
+  lua_pushfstring(L, "%s: ", name);
+  va_start(args, reason);
+  lua_pushvfstring(L, reason, args);
+  va_end(args);
+  lua_concat(L, 2);
+  /* An Error knows the script's line, above the lines of Lua halves. */
+  neap_error_new(L, "Error", 0, NULL, lua_tostring(L, -1));
+  luaL_tolstring(L, -1, NULL);
+  return lua_error(L);
+}
+
+/* == Arguments ======================================================== */
+
+const char *np_fs_path(lua_State *L, int index, const char *name,
+                       const char *what) {
+  size_t size;
+  const char *path = lua_tolstring(L, index, &size);
+  if (lua_type(L, index) != LUA_TSTRING)
+    np_fs_misuse(L, name, "%s must be a string, not %s", what,
+                 luaL_typename(L, index));
+  if (size == 0) np_fs_misuse(L, name, "%s is empty", what);
+  if (strlen(path) != size) np_fs_misuse(L, name, "%s has a NUL", what);
+  return path;
+}
+
+void np_fs_arguments(lua_State *L, const char *name, int most) {
+  int i;
+  for (i = most + 1; i <= lua_gettop(L); i++) {
+    if (lua_isnil(L, i)) continue;
+    lua_pushnil(L);
+    if (lua_istable(L, i) && lua_next(L, i) != 0) {
+      lua_pop(L, 1);
+      np_fs_misuse(L, name, "unknown option '%s'",
+                   luaL_tolstring(L, -1, NULL));
+    }
+    np_fs_misuse(L, name, "takes %d argument%s, not %d", most,
+                 most == 1 ? "" : "s", i);
+  }
+  lua_settop(L, most);
+}
+
+lua_Integer np_fs_integer(lua_State *L, int index, const char *name,
+                          const char *what, lua_Integer least) {
+  int is_integer;
+  lua_Integer n = lua_tointegerx(L, index, &is_integer);
+  if (!is_integer || lua_type(L, index) != LUA_TNUMBER)
+    np_fs_misuse(L, name, "%s must be an integer, not %s", what,
+                 lua_type(L, index) == LUA_TNUMBER
+                   ? luaL_tolstring(L, index, NULL)
+                   : luaL_typename(L, index));
+  if (n < least)
+    np_fs_misuse(L, name, "%s must be at least %I, not %I", what,
+                 (LUAI_UACINT)least, (LUAI_UACINT)n);
+  return n;
+}
+
+const char *np_fs_bytes(lua_State *L, int index, const char *name,
+                        const char *what, size_t *size) {
+  if (!lua_isstring(L, index))
+    np_fs_misuse(L, name, "%s must be a string, not %s", what,
+                 luaL_typename(L, index));
+  return lua_tolstring(L, index, size);
+}

@@ -1,0 +1,90 @@
+/*
+ * fs.c - require "neap.fs.core": puts the room together.
+ *
+ * This room makes libuv's file threads do what would block, and knows files,
+ * directories and the kernel's notifications. What scripts see is fs.lua.
+ */
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <sys/inotify.h>
+
+#include "file.h"
+#include "fs.h"
+
+/* core.misuse(name, reason): raises it with the script's line */
+static int fs_misuse(lua_State *L) {
+  return np_fs_misuse(L, luaL_checkstring(L, 1), "%s",
+                      luaL_checkstring(L, 2));
+}
+
+/* core.check_path(path, name, what): raises unless it can be one */
+static int fs_check_path(lua_State *L) {
+  (void)np_fs_path(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
+  return 0;
+}
+
+static const luaL_Reg functions[] = {
+  {"dir", np_dir_new},
+  {"watch", np_watch_new},
+  {"misuse", fs_misuse},
+  {"check_path", fs_check_path},
+  {NULL, NULL}
+};
+
+typedef struct Constant {
+  const char *name;
+  lua_Integer value;
+} Constant;
+
+static const Constant constants[] = {
+  {"O_RDONLY", O_RDONLY},
+  {"O_WRONLY", O_WRONLY},
+  {"O_RDWR", O_RDWR},
+  {"O_CREAT", O_CREAT},
+  {"O_TRUNC", O_TRUNC},
+  {"O_APPEND", O_APPEND},
+  {"O_EXCL", O_EXCL},
+  {"IN_MODIFY", IN_MODIFY},
+  {"IN_ATTRIB", IN_ATTRIB},
+  {"IN_MOVED_FROM", IN_MOVED_FROM},
+  {"IN_MOVED_TO", IN_MOVED_TO},
+  {"IN_CREATE", IN_CREATE},
+  {"IN_DELETE", IN_DELETE},
+  {"IN_DELETE_SELF", IN_DELETE_SELF},
+  {"IN_MOVE_SELF", IN_MOVE_SELF},
+  {"IN_IGNORED", IN_IGNORED},
+  {"IN_UNMOUNT", IN_UNMOUNT},
+  {"IN_Q_OVERFLOW", IN_Q_OVERFLOW},
+  {"IN_ISDIR", IN_ISDIR},
+  {"IN_ONLYDIR", IN_ONLYDIR},
+  {"IN_DONT_FOLLOW", IN_DONT_FOLLOW},
+  {NULL, 0}
+};
+
+static void set_constants(lua_State *L) {
+  const Constant *c;
+  for (c = constants; c->name != NULL; c++) {
+    lua_pushinteger(L, c->value);
+    lua_setfield(L, -2, c->name);
+  }
+}
+
+int luaopen_neap_fs_core(lua_State *L) {
+  luaL_newlib(L, functions);
+  set_constants(L);
+  neap_setasync(L, np_open_ops);
+  neap_setasync(L, np_whole_ops);
+  neap_setasync(L, np_path_ops);
+  neap_setasync(L, np_tree_ops);
+  neap_setasync(L, np_temp_ops);
+  neap_class_new(L, &np_file_class, np_file_methods, np_file_ops);
+  neap_setasync(L, np_file_read_ops);
+  lua_setfield(L, -2, "File");
+  np_temp_open(L);
+  lua_setfield(L, -2, "TempDir");
+  np_dir_open(L);
+  lua_pop(L, 1);
+  np_watch_open(L);
+  lua_pop(L, 1);
+  return 1;
+}

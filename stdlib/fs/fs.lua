@@ -1,0 +1,261 @@
+--[[
+fs.lua - require "neap.fs": files and directories.
+
+One operation of the file threads each is in C (neap.fs.core); here is what is
+made of them: options, iteration, composition.
+]]
+
+local core = require "neap.fs.core"
+local check = require "neap.fs.check"
+local walk = require "neap.fs.walk"
+local asyncio = require "neap.asyncio"
+
+local File, TempDir = core.File, core.TempDir
+
+local fs = {
+  stat = core.stat,
+  lstat = core.lstat,
+  exists = core.exists,
+  rename = core.rename,
+  link = core.link,
+  symlink = core.symlink,
+  readlink = core.readlink,
+  realpath = core.realpath,
+  utime = core.utime,
+  scandir = walk.scandir,
+  walk = walk.walk,
+  glob = require "neap.fs.glob",
+  watch = require "neap.fs.watch",
+}
+
+local FILE_MODE, DIRECTORY_MODE = 438, 511 -- 666 and 777, octal
+
+-- == Closing ============================================================
+
+-- What close gives: it can be awaited, and need not be.
+local Closing = {__name = "Closing"}
+
+async function Closing:__await() return await self.what:_gone() end
+
+for _, class in ipairs {File, TempDir} do
+  local close = class.close
+  function class:close()
+    close(self)
+    return setmetatable({what = self}, Closing)
+  end
+end
+
+-- == Files ==============================================================
+
+local directions = {
+  r = core.O_RDONLY,
+  w = core.O_WRONLY | core.O_CREAT | core.O_TRUNC,
+  a = core.O_WRONLY | core.O_CREAT | core.O_APPEND,
+}
+
+local function open_flags(mode)
+  if type(mode) ~= "string" then
+    core.misuse("open", "mode must be a string, not " .. type(mode))
+  end
+  local letter, rest = mode:match "^([rwa])([+bx]*)$"
+  if not letter or rest:find "(.).*%1" or mode:find "^r.*x" then
+    core.misuse("open", ("invalid mode %q"):format(mode))
+  end
+  local flags = directions[letter]
+  if rest:find("+", 1, true) then
+    flags = flags & ~core.O_WRONLY | core.O_RDWR
+  end
+  if rest:find "x" then flags = flags | core.O_EXCL end
+  return flags
+end
+
+local function open_once(path, flags, mode)
+  return await core.open(path, flags, mode)
+end
+
+-- A FIFO cannot be opened for writing before somebody reads it.
+local function open_waiting(path, flags, mode)
+  while true do
+    local ok, result = pcall(open_once, path, flags, mode)
+    if ok then return result end
+    if not asyncio.iserror(result) or result.code ~= "ENXIO" or
+        (await core.stat(path)).type ~= "fifo" then
+      error(result, 0)
+    end
+    await asyncio.sleep(0.01)
+  end
+end
+
+async function fs.open(path, mode, options)
+  local flags = open_flags(mode == nil and "r" or mode)
+  options = check.options("open", options, {mode = "mode"})
+  mode = check.mode("open", options.mode, FILE_MODE)
+  if flags & core.O_CREAT == 0 or flags & core.O_EXCL ~= 0 then
+    return await core.open(path, flags, mode)
+  end
+  return open_waiting(path, flags, mode)
+end
+
+function File:lines(max)
+  if max ~= nil and (math.type(max) ~= "integer" or max < 1) then
+    core.misuse("lines", "max must be an integer of at least 1")
+  end
+  return function() return await self:read_line(max) end
+end
+
+-- == Whole files ========================================================
+
+async function fs.read_file(...)
+  local data = await core.read_file(...)
+  if type(data) == "string" then return data end
+  local file <close> = data
+  return await file:read_all()
+end
+
+local ATOMIC, SYNC, APPEND = 1, 2, 4
+
+local function write_whole(name, path, data, options, flags)
+  if options.sync then flags = flags | SYNC end
+  if options.atomic then flags = flags | ATOMIC | SYNC end
+  local mode = check.mode(name, options.mode, FILE_MODE)
+  local file = await core.write_file(name, path, data, flags, mode)
+  if file == true then return end
+  local fifo <close> = file or open_waiting(path, core.O_WRONLY, mode)
+  await fifo:write(data)
+end
+
+local append_options = {sync = "boolean", mode = "mode"}
+local write_options = {
+  atomic = "boolean", sync = "boolean", mode = "mode",
+}
+
+async function fs.write_file(path, data, options)
+  options = check.options("write_file", options, write_options)
+  write_whole("write_file", path, data, options, 0)
+end
+
+async function fs.append_file(path, data, options)
+  options = check.options("append_file", options, append_options)
+  write_whole("append_file", path, data, options, APPEND)
+end
+
+-- == Names ==============================================================
+
+local mkdir_options = {parents = "boolean", mode = "mode"}
+
+async function fs.mkdir(path, options)
+  options = check.options("mkdir", options, mkdir_options)
+  local mode = check.mode("mkdir", options.mode, DIRECTORY_MODE)
+  return await core.mkdir(path, options.parents, mode)
+end
+
+local remove_options = {recursive = "boolean", missing_ok = "boolean"}
+local RECURSIVE, MISSING_OK = 1, 2
+
+async function fs.remove(path, options)
+  options = check.options("remove", options, remove_options)
+  return await core.remove(path, (options.recursive and RECURSIVE or 0) |
+    (options.missing_ok and MISSING_OK or 0))
+end
+
+async function fs.chmod(path, mode)
+  if mode == nil then
+    core.misuse("chmod", "mode must be an integer or octal digits, not nil")
+  end
+  return await core.chmod(path, check.mode("chmod", mode))
+end
+
+-- == Copying ============================================================
+
+local function copy_link(path, dest, overwrite)
+  local target = await core.readlink(path)
+  if overwrite then
+    local ok, st = pcall(function() return await core.lstat(dest) end)
+    if ok and st.type ~= "directory" then await core.remove(dest, 0) end
+  end
+  await core.symlink(target, dest)
+end
+
+local function copy_directory(path, dest)
+  local st = await core.stat(path)
+  await core.mkdir(dest, true, DIRECTORY_MODE)
+  return st.mode
+end
+
+-- Modes of directories are set when they are full: they may forbid writing.
+local function copy_tree(path, dest, overwrite)
+  local modes = {{dest, copy_directory(path, dest)}}
+  for entry in walk.walk(path) do
+    local to = dest .. entry.path:sub(#path + 1)
+    if entry.type == "directory" then
+      modes[#modes + 1] = {to, copy_directory(entry.path, to)}
+    elseif entry.type == "link" then
+      copy_link(entry.path, to, overwrite)
+    else
+      await core.copy(entry.path, to, overwrite)
+    end
+  end
+  for i = #modes, 1, -1 do await core.chmod(modes[i][1], modes[i][2]) end
+end
+
+local copy_options = {overwrite = "boolean", recursive = "boolean"}
+
+-- Without this, copying a directory into itself would not end.
+local function check_outside(path, dest)
+  local from = await core.realpath(path)
+  local above = dest:match "^(.*[^/])/+[^/]+/*$"
+  if not above then above = dest:find "^/" and "/" or "." end
+  local ok, to = pcall(function() return await core.realpath(dest) end)
+  if not ok then
+    ok, to = pcall(function() return await core.realpath(above) end)
+  end
+  if ok and (to .. "/"):sub(1, #from + 1) == from .. "/" then
+    core.misuse("copy", "dest is in path")
+  end
+end
+
+async function fs.copy(path, dest, options)
+  options = check.options("copy", options, copy_options)
+  local overwrite = options.overwrite ~= false
+  check.path(path, "copy", "path")
+  check.path(dest, "copy", "dest")
+  if options.recursive and (await core.stat(path)).type == "directory" then
+    check_outside(path, dest)
+    return copy_tree(path:match "^(.-)/*$", dest:match "^(.-)/*$", overwrite)
+  end
+  return await core.copy(path, dest, overwrite)
+end
+
+-- == Temporary ones =====================================================
+
+local temp_options = {
+  dir = "path", prefix = "name", suffix = "name", keep = "boolean",
+}
+
+-- What comes before and after the random part of the name.
+local function temp_name(name, options)
+  options = check.options(name, options, temp_options)
+  local dir = options.dir or os.getenv "TMPDIR" or ""
+  if dir == "" then dir = "/tmp" end
+  return check.join(dir, options.prefix or "neap-"), options.suffix or "",
+    options.keep
+end
+
+async function fs.temp_file(options)
+  return await core.temp_file(temp_name("temp_file", options))
+end
+
+local function temp_concat(a, b)
+  if type(a) == "userdata" then a = a:path() end
+  if type(b) == "userdata" then b = b:path() end
+  return a .. b
+end
+
+async function fs.temp_dir(options)
+  local dir = await core.temp_dir(temp_name("temp_dir", options))
+  local meta = getmetatable(dir)
+  meta.__concat, meta.__tostring = temp_concat, TempDir.path
+  return dir
+end
+
+return fs

@@ -1,0 +1,261 @@
+--[[
+glob.lua - require "neap.fs.glob": the paths that match a pattern.
+
+A pattern is first replaced by those that its braces stand for. Each of them
+is a list of parts, one for each name of a path: a name to be taken as it is,
+`**`, or a Lua pattern.
+]]
+
+local core = require "neap.fs.core"
+local check = require "neap.fs.check"
+local walk = require "neap.fs.walk"
+
+-- == Braces =============================================================
+
+-- Where what opens at `from` closes, and where its commas are; nothing if it
+-- does not close or has no comma.
+local function group(text, from)
+  local depth, commas, i = 0, {}, from
+  while i <= #text do
+    local c = text:sub(i, i)
+    if c == "\\" then
+      i = i + 1
+    elseif c == "{" then
+      depth = depth + 1
+    elseif c == "," and depth == 1 then
+      commas[#commas + 1] = i
+    elseif c == "}" then
+      depth = depth - 1
+      if depth == 0 then return #commas > 0 and i, commas end
+    end
+    i = i + 1
+  end
+end
+
+-- Adds to `list` what `text` stands for; the braces before `from` are plain.
+local function expand(text, from, list)
+  local i = from
+  while i <= #text do
+    local c = text:sub(i, i)
+    local close, commas
+    if c == "{" then close, commas = group(text, i) end
+    if close then
+      local before, after = text:sub(1, i - 1), text:sub(close + 1)
+      local start = i + 1
+      commas[#commas + 1] = close
+      for _, comma in ipairs(commas) do
+        expand(before .. text:sub(start, comma - 1) .. after, i, list)
+        start = comma + 1
+      end
+      return
+    end
+    i = i + (c == "\\" and 2 or 1)
+  end
+  list[#list + 1] = text
+end
+
+-- == Parts ==============================================================
+
+local function escape(text) return (text:gsub("%p", "%%%0")) end
+
+-- A class at `i` as a class of Lua's, and where it ends.
+local function class(part, i)
+  local negated, from = part:match("^%[([!^]?)()", i)
+  local close = part:find("]", from + 1, true)
+  if not close then return nil end
+  local inside = part:sub(from, close - 1):gsub("[%%%]%[^]", "%%%0")
+  return "[" .. (negated ~= "" and "^" or "") .. inside .. "]", close
+end
+
+local function compile(part, dot)
+  local out, name, i, magic = {"^"}, {}, 1, false
+  while i <= #part do
+    local c = part:sub(i, i)
+    local item
+    if c == "*" then
+      item = ".*"
+    elseif c == "?" then
+      item = "."
+    elseif c == "[" then
+      local found, close = class(part, i)
+      item, i = found, close or i
+    elseif c == "\\" and i < #part then
+      i = i + 1
+      c = part:sub(i, i)
+    end
+    magic = magic or item ~= nil
+    out[#out + 1] = item or escape(c)
+    name[#name + 1] = c
+    i = i + 1
+  end
+  if not magic then return {name = table.concat(name)} end
+  out[#out + 1] = "$"
+  return {
+    pattern = table.concat(out), dot = dot or part:sub(1, 1) == ".",
+  }
+end
+
+-- The parts of a pattern without braces, and where it starts.
+local function parse(text, dot)
+  local parts, start = {}, text:match "^/" or ""
+  local directory = text:find "/$" ~= nil
+  for part in text:gmatch "[^/]+" do
+    local last = parts[#parts]
+    if part ~= "**" then
+      parts[#parts + 1] = compile(part, dot)
+    elseif not (last and last.any) then -- two of them say no more than one
+      parts[#parts + 1] = {any = true, dot = dot}
+    end
+  end
+  return {parts = parts, start = start, directory = directory}
+end
+
+-- == Searching: a generator =============================================
+
+local function join(base, name)
+  return base == "" and name or check.join(base, name)
+end
+
+local function real(search, path)
+  if path == "" then return search.root or "." end
+  if search.root and path:sub(1, 1) ~= "/" then
+    return check.join(search.root, path)
+  end
+  return path
+end
+
+-- The type of what is there, or nil.
+local function type_of(search, path, follow)
+  local ok, st = pcall(function()
+    return await (follow and core.stat or core.lstat)(real(search, path))
+  end)
+  return ok and st.type
+end
+
+local function give(search, path, type)
+  if search.directory then
+    if type ~= "directory" and
+        type_of(search, path, true) ~= "directory" then
+      return
+    end
+    path = check.join(path, "")
+  end
+  local seen = search.seen
+  if seen then
+    if seen[path] then return end
+    seen[path] = true
+  end
+  coroutine.yield(path)
+end
+
+local function matches(part, name)
+  if name:sub(1, 1) == "." and not part.dot then return false end
+  return part.any or name:find(part.pattern) ~= nil
+end
+
+-- What cannot be read has nothing in it.
+local function each(search, base, f)
+  local level = {dir = core.dir(real(search, base))}
+  local _ <close> = level.dir
+  while true do
+    local ok, name, type = pcall(walk.take, level)
+    if not ok or not name then return end
+    f(name, type)
+  end
+end
+
+local visit
+
+-- A name has matched part `i`.
+local function matched(search, path, type, i)
+  if i == #search.parts then
+    give(search, path, type)
+  elseif type == "directory" or type == "link" or type == "unknown" then
+    visit(search, path, i + 1)
+  end
+end
+
+-- `**`, and the part after it in the same reading if that is a pattern.
+local function visit_any(search, base, i)
+  local any, after = search.parts[i], search.parts[i + 1]
+  local together = after and after.pattern
+  if after and not together then visit(search, base, i + 1) end
+  each(search, base, function(name, type)
+    local path = join(base, name)
+    if not after then
+      if matches(any, name) then give(search, path, type) end
+    elseif together and matches(after, name) then
+      matched(search, path, type, i + 1)
+    end
+    if type == "directory" and matches(any, name) then
+      visit(search, path, i)
+    end
+  end)
+end
+
+function visit(search, base, i)
+  local part = search.parts[i]
+  if part.any then
+    visit_any(search, base, i)
+  elseif part.pattern then
+    each(search, base, function(name, type)
+      if matches(part, name) then
+        matched(search, join(base, name), type, i)
+      end
+    end)
+  elseif i < #search.parts then
+    visit(search, join(base, part.name), i + 1)
+  else
+    local path = join(base, part.name)
+    local type = type_of(search, path)
+    if type then give(search, path, type) end
+  end
+end
+
+local function search_all(searches)
+  for _, search in ipairs(searches) do
+    if #search.parts > 0 then
+      visit(search, search.start, 1)
+    elseif search.start ~= "" then
+      give(search, search.start, "directory")
+    end
+  end
+end
+
+-- == The iterator =======================================================
+
+local function glob_next(self)
+  local ok, path = coroutine.resume(self.generator, self.searches)
+  if not ok then error(path, 0) end
+  return path
+end
+
+local function glob_close(self)
+  coroutine.close(self.generator)
+end
+
+-- Two ways may lead to one path if there are several patterns, or several
+-- parts that stand for any number of directories.
+local function ambiguous(searches)
+  local any = 0
+  for _, part in ipairs(searches[1].parts) do
+    if part.any then any = any + 1 end
+  end
+  return #searches > 1 or any > 1
+end
+
+return function(pattern, options)
+  check.path(pattern, "glob", "pattern")
+  options = check.options("glob", options, {root = "path", dot = "boolean"})
+  local texts, searches = {}, {}
+  expand(pattern, 1, texts)
+  for i, text in ipairs(texts) do
+    searches[i] = parse(text, options.dot)
+    searches[i].root = options.root
+  end
+  local seen = ambiguous(searches) and {} or nil
+  for _, search in ipairs(searches) do search.seen = seen end
+  return walk.iterator(
+    {searches = searches, generator = coroutine.create(search_all)},
+    glob_next, glob_close)
+end

@@ -1,0 +1,186 @@
+--[[
+walk.lua - require "neap.fs.walk": going through directories.
+
+An iterator here is an object that is called for the next item, is closed when
+its loop is left, and gives a list of the rest when it is awaited.
+]]
+
+local core = require "neap.fs.core"
+local check = require "neap.fs.check"
+
+local walk = {}
+
+-- == Iterators ==========================================================
+
+local Iterator = {__name = "Iterator"}
+Iterator.__index = Iterator
+
+-- A new one: next(self) gives an item or nil, close(self) lets go. The other
+-- values are what a for loop takes.
+function walk.iterator(self, next, close)
+  self._next, self._close = next, close
+  setmetatable(self, Iterator)
+  return self, nil, nil, self
+end
+
+function Iterator:__call()
+  if not self._next then return nil end
+  local item = self._next(self)
+  if item == nil then self:close() end
+  return item
+end
+
+-- Closing twice is harmless.
+function Iterator:close()
+  local close = self._close
+  self._next, self._close = nil, nil
+  if close then close(self) end
+end
+
+Iterator.__close = Iterator.close
+
+local async function rest(self)
+  local _ <close> = self
+  local list = {}
+  for item in self do list[#list + 1] = item end
+  return list
+end
+
+Iterator.__await = rest
+
+-- == One directory ======================================================
+
+-- The next name and its type of a level {dir=, batch=, at=}.
+function walk.take(level)
+  local batch, at = level.batch, level.at
+  if not batch or at > #batch then
+    batch, at = await level.dir:_batch(), 1
+    level.batch = batch
+    if not batch then return nil end
+  end
+  level.at = at + 2
+  return batch[at], batch[at + 1]
+end
+
+local take = walk.take
+
+local function scan_next(self)
+  local name, type = take(self)
+  if name then
+    return {name = name, path = check.join(self.path, name), type = type}
+  end
+end
+
+local function scan_close(self) self.dir:close() end
+
+function walk.scandir(path, options)
+  check.path(path, "scandir", "path")
+  check.options("scandir", options, {})
+  return walk.iterator({dir = core.dir(path), path = path}, scan_next,
+    scan_close)
+end
+
+-- == All below ==========================================================
+
+local function identity(path)
+  local st = await core.stat(path)
+  return st.type, ("%d:%d"):format(st.dev, st.ino)
+end
+
+local function loops(self, id)
+  for _, level in ipairs(self.levels) do
+    if level.id == id then return true end
+  end
+  return false
+end
+
+local function enter(self, path, id)
+  local levels = self.levels
+  local no_follow = #levels > 0 and not self.follow
+  levels[#levels + 1] = {
+    dir = core.dir(path, no_follow), path = path, id = id,
+  }
+end
+
+-- Goes into the directory that was given last.
+local function descend(self, entry)
+  if entry.skip or entry.depth >= self.depth then return end
+  if not self.follow then
+    if entry.type == "directory" then enter(self, entry.path) end
+  elseif entry.type == "directory" or entry.type == "link" then
+    local ok, type, id = pcall(identity, entry.path)
+    if ok and type == "directory" and not loops(self, id) then
+      enter(self, entry.path, id)
+    end
+  end
+end
+
+local function leave(self)
+  local levels = self.levels
+  levels[#levels].dir:close()
+  levels[#levels] = nil
+end
+
+-- One that has vanished, or is no directory any more, is no failure.
+local vanished = {ENOENT = true, ENOTDIR = true, ELOOP = true}
+
+local function failed(self, err)
+  local below = #self.levels > 1
+  leave(self)
+  if below and vanished[err.code] then return end
+  if not self.on_error then error(err, 0) end
+  self.on_error(err)
+end
+
+local function walk_next(self)
+  local last = self.last
+  self.last = nil
+  if last then descend(self, last) end
+  while true do
+    local level = self.levels[#self.levels]
+    if not level then return nil end
+    local ok, name, type = pcall(take, level)
+    if not ok then
+      failed(self, name)
+    elseif not name then
+      leave(self)
+    else
+      last = {
+        name = name, path = check.join(level.path, name), type = type,
+        depth = #self.levels,
+      }
+      self.last = last
+      return last
+    end
+  end
+end
+
+local function walk_close(self)
+  while #self.levels > 0 do leave(self) end
+end
+
+local walk_options = {
+  follow = "boolean", depth = "count", on_error = "function",
+}
+
+local function walk_first(self)
+  if self.follow then
+    local _, id = identity(self.root)
+    self.levels[1].id = id
+  end
+  self._next = walk_next
+  return walk_next(self)
+end
+
+function walk.walk(path, options)
+  check.path(path, "walk", "path")
+  options = check.options("walk", options, walk_options)
+  local self = {
+    root = path, levels = {}, follow = options.follow,
+    depth = options.depth or math.maxinteger, on_error = options.on_error,
+  }
+  enter(self, path)
+  return walk.iterator(self, walk_first, walk_close)
+end
+
+return walk

@@ -1,0 +1,270 @@
+--[[
+watch.lua - require "neap.fs.watch": events out of what the kernel tells.
+
+The kernel gives numbers of watches, one for each directory, and names. Here
+these become paths, the two halves of a renaming become one event, and a tree
+gets a watch for each directory that appears in it. A step that is cancelled
+is done again by the next one, so each of them may be done twice.
+]]
+
+local core = require "neap.fs.core"
+local check = require "neap.fs.check"
+local walk = require "neap.fs.walk"
+local asyncio = require "neap.asyncio"
+
+local Watcher = {__name = "Watcher"}
+Watcher.__index = Watcher
+
+local MASK = core.IN_MODIFY | core.IN_ATTRIB | core.IN_MOVED_FROM |
+  core.IN_MOVED_TO | core.IN_CREATE | core.IN_DELETE | core.IN_DELETE_SELF |
+  core.IN_MOVE_SELF
+local BELOW = MASK | core.IN_ONLYDIR | core.IN_DONT_FOLLOW
+
+local function push(self, type, path, directory, from)
+  local queue = self.queue
+  queue[#queue + 1] = {
+    type = type, path = path, directory = directory, from = from,
+  }
+end
+
+-- == The directories of a tree ==========================================
+
+-- One that is gone again needs no watch.
+local gone = {ENOENT = true, ENOTDIR = true, ELOOP = true}
+
+local function add(self, path, mask)
+  return await self.handle:_add(path, mask)
+end
+
+local function add_directory(self, path)
+  local ok, number = pcall(add, self, path, BELOW)
+  if not ok then
+    if gone[number.code] then return end
+    error(number, 0)
+  end
+  local watch = self.watches[number]
+  if watch then
+    watch.path = path
+  else
+    self.watches[number] = {path = path, directory = true, found = {}}
+  end
+  return self.watches[number]
+end
+
+local function go_on(err)
+  if not gone[err.code] and err.code ~= "EACCES" then error(err, 0) end
+end
+
+-- Watches a directory and all below. With `tell`, what is in it is told: the
+-- kernel may have told of it before it was watched, or tell it again.
+local function add_tree(self, path, tell)
+  local watch = add_directory(self, path)
+  if not watch then return end
+  local found = {[path] = watch.found}
+  for entry in walk.walk(path, {on_error = go_on}) do
+    local parent, name = entry.path:match "^(.*)/([^/]+)$"
+    if tell and found[parent] and not found[parent][name] then
+      found[parent][name] = true
+      push(self, "created", entry.path, entry.type == "directory")
+    end
+    if entry.type == "directory" then
+      local below = add_directory(self, entry.path)
+      if below then found[entry.path] = below.found end
+    end
+  end
+end
+
+local function below(path, top)
+  return path == top or path:sub(1, #top + 1) == top .. "/"
+end
+
+local function drop_tree(self, path)
+  for number, watch in pairs(self.watches) do
+    if not watch.root and below(watch.path, path) then
+      self.handle:_drop(number)
+      self.watches[number] = nil
+    end
+  end
+end
+
+local function move_tree(self, from, to)
+  for _, watch in pairs(self.watches) do
+    if not watch.root and below(watch.path, from) then
+      watch.path = to .. watch.path:sub(#from + 1)
+    end
+  end
+end
+
+-- == What an event means ================================================
+
+local function appeared(self, watch, path, name, directory)
+  local found = watch.found
+  if directory and self.recursive then add_tree(self, path, true) end
+  if found[name] then
+    found[name] = nil -- told already
+  else
+    table.insert(self.queue, 1, {
+      type = "created", path = path, directory = directory,
+    })
+  end
+end
+
+local function disappeared(self, watch, path, name, directory)
+  watch.found[name] = nil
+  if directory and self.recursive then drop_tree(self, path) end
+  push(self, "removed", path, directory)
+end
+
+-- The other half of a renaming follows at once, if there is one; it may be
+-- in what has not been read yet.
+local function other_half(self, cookie)
+  local raw, at = self.raw, self.at + 4
+  if not raw[at] and not self.waited then
+    await asyncio.sleep(0.001)
+    local more = await self.handle:_read(true)
+    table.move(more, 1, #more, #raw + 1, raw)
+    self.waited = true
+  end
+  local watch = raw[at] and self.watches[raw[at]]
+  if watch and raw[at + 1] & core.IN_MOVED_TO ~= 0 and
+      raw[at + 2] == cookie then
+    return watch, raw[at + 3]
+  end
+end
+
+local function moved(self, watch, path, name, directory, cookie)
+  local to, new_name = other_half(self, cookie)
+  if not to then return disappeared(self, watch, path, name, directory) end
+  local new_path = check.join(to.path, new_name)
+  watch.found[name], to.found[new_name] = nil, nil
+  if directory and self.recursive then move_tree(self, path, new_path) end
+  push(self, "renamed", new_path, directory, path)
+  self.at = self.at + 4
+end
+
+-- What happens to a watched directory itself is told by the one above.
+local function itself(self, watch, mask)
+  if mask & (core.IN_DELETE_SELF | core.IN_MOVE_SELF | core.IN_UNMOUNT) ~= 0
+  then
+    push(self, "removed", watch.path, watch.directory)
+    self.ended = true
+  elseif mask & core.IN_MODIFY ~= 0 then
+    push(self, "changed", watch.path, watch.directory)
+  elseif mask & core.IN_ATTRIB ~= 0 then
+    push(self, "attributes", watch.path, watch.directory)
+  end
+end
+
+local function named(self, watch, mask, cookie, name)
+  local path = check.join(watch.path, name)
+  local directory = mask & core.IN_ISDIR ~= 0
+  if mask & core.IN_MOVED_FROM ~= 0 then
+    moved(self, watch, path, name, directory, cookie)
+  elseif mask & (core.IN_CREATE | core.IN_MOVED_TO) ~= 0 then
+    appeared(self, watch, path, name, directory)
+  elseif mask & core.IN_DELETE ~= 0 then
+    disappeared(self, watch, path, name, directory)
+  elseif mask & core.IN_MODIFY ~= 0 then
+    push(self, "changed", path, directory)
+  elseif mask & core.IN_ATTRIB ~= 0 then
+    push(self, "attributes", path, directory)
+  end
+end
+
+local function event(self, number, mask, cookie, name)
+  local watch = self.watches[number]
+  if mask & core.IN_Q_OVERFLOW ~= 0 then
+    push(self, "overflow", self.path, self.directory)
+  elseif not watch then
+    return
+  elseif mask & core.IN_IGNORED ~= 0 then
+    self.watches[number] = nil
+    if watch.root then self.ended = true end
+  elseif name ~= "" then
+    named(self, watch, mask, cookie, name)
+  elseif watch.root then
+    itself(self, watch, mask)
+  end
+end
+
+-- == The class ==========================================================
+
+-- Takes what the kernel has and makes events of some of it.
+local function step(self)
+  local raw, at = self.raw, self.at
+  if not raw[at] then
+    self.raw, self.at = await self.handle:_read(), 1
+    self.waited = false
+    return
+  end
+  event(self, raw[at], raw[at + 1], raw[at + 2], raw[at + 3])
+  self.at = self.at + 4
+end
+
+async function Watcher:next()
+  if self.stepping then
+    core.misuse("next", "another task is waiting for events")
+  end
+  while #self.queue == 0 and not self.ended do
+    self.stepping = true
+    local _ <close> = asyncio.defer(function() self.stepping = false end)
+    step(self)
+  end
+  local first = table.remove(self.queue, 1)
+  if not first then self:close() end
+  return first
+end
+
+local function await_next(self) return await self:next() end
+
+local function next_event(self)
+  if self:closed() then return nil end
+  local ok, result = pcall(await_next, self)
+  if ok then return result end
+  if self:closed() and asyncio.iserror(result) and
+      result.code == "ECLOSED" then
+    return nil
+  end
+  error(result, 0)
+end
+
+function Watcher:events()
+  return function() return next_event(self) end
+end
+
+Watcher.__call = next_event
+
+function Watcher:close() self.handle:close() end
+function Watcher:closed() return self.handle:closed() end
+Watcher.__close = Watcher.close
+
+-- == Making one =========================================================
+
+local function start(self)
+  local st = await core.stat(self.path)
+  self.directory = st.type == "directory"
+  local number = add(self, self.path, MASK)
+  self.watches[number] = {
+    path = self.path, directory = self.directory, root = true, found = {},
+  }
+  if not (self.recursive and self.directory) then return end
+  for entry in walk.walk(self.path, {on_error = go_on}) do
+    if entry.type == "directory" then add_directory(self, entry.path) end
+  end
+end
+
+return async function(path, options)
+  check.path(path, "watch", "path")
+  options = check.options("watch", options, {recursive = "boolean"})
+  local self = setmetatable({
+    path = path, recursive = options.recursive, handle = core.watch(),
+    watches = {}, queue = {}, raw = {}, at = 1,
+  }, Watcher)
+  local started = false
+  local _ <close> = asyncio.defer(function()
+    if not started then self:close() end
+  end)
+  start(self)
+  started = true
+  return self
+end
