@@ -178,8 +178,9 @@ local function paths_of(program, env)
   if program:find("/", 1, true) then return {program} end
   local path = os.getenv "PATH"
   if env then path = env.PATH end
+  path = path or "/usr/local/bin:/usr/bin:/bin"
   local list = {}
-  for dir in ((path or "/usr/local/bin:/usr/bin:/bin") .. ":"):gmatch "([^:]*):" do
+  for dir in (path .. ":"):gmatch "([^:]*):" do
     list[#list + 1] = (dir == "" and "." or dir) .. "/" .. program
   end
   return list

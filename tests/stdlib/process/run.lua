@@ -1,0 +1,318 @@
+-- Running a program to its end: results, input, limits, failures.
+
+local process = require "neap.process"
+local run = process.run
+
+local function sh(text, options)
+  return await run({"sh", "-c", text}, options)
+end
+
+local function is_there(pid)
+  local file = io.open("/proc/" .. pid .. "/stat")
+  if file then file:close() end
+  return file ~= nil
+end
+
+local function descriptors()
+  local result = await run {"ls", "/proc/" .. process.pid .. "/fd"}
+  return select(2, result.stdout:gsub("\n", ""))
+end
+
+test("a result has the status and both outputs", async function()
+  equal(sh("echo out; echo err >&2; exit 7"),
+    {status = 7, stdout = "out\n", stderr = "err\n"})
+  equal(await run {"true"}, {status = 0, stdout = "", stderr = ""})
+end)
+
+test("a status and a signal are told apart", async function()
+  equal(sh("kill -TERM $$"), {signal = "SIGTERM", stdout = "", stderr = ""})
+  equal(sh("exit 143"), {status = 143, stdout = "", stderr = ""})
+  equal(sh("exit 255").status, 255)
+end)
+
+test("arguments arrive as they are, numbers as text", async function()
+  local odd = {"printf", "%s|", "a b", "", "*", "'", '"', "\n", "\255", 12, 1.5}
+  equal((await run(odd)).stdout, "a b||*|'|\"|\n|\255|12|1.5|")
+end)
+
+test("there is nothing to read without input", async function()
+  equal((await run {"cat"}).stdout, "")
+end)
+
+test("a megabyte goes in and comes out", async function()
+  local text = ("0123456789abcdef"):rep(1 << 16)
+  local result = await run({"cat"}, {input = text})
+  assert(result.stdout == text, "the output differs from the input")
+end)
+
+test("both outputs are read at the same time", async function()
+  local both = sh "head -c 1048576 /dev/zero >&2; head -c 1048576 /dev/zero"
+  equal({#both.stdout, #both.stderr}, {1 << 20, 1 << 20})
+end)
+
+test("input that nobody reads harms nothing", async function()
+  equal((await run({"true"}, {input = ("x"):rep(1 << 20)})).status, 0)
+  equal((await run({"head", "-c", 3}, {input = ("x"):rep(1 << 20)})).stdout,
+    "xxx")
+  equal((await run({"cat"}, {input = ""})).stdout, "")
+end)
+
+test("cwd, env and umask-free defaults", async function()
+  equal((await run({"pwd"}, {cwd = "/"})).stdout, "/\n")
+  equal((await run({"/usr/bin/env"}, {env = {A = "1 2", B = 3}})).stdout
+    :gsub("^B=3\nA=1 2\n", "A=1 2\nB=3\n"), "A=1 2\nB=3\n")
+  equal((await run({"/usr/bin/env"}, {env = {}})).stdout, "")
+  local env = process.environ()
+  equal(env.PATH, os.getenv "PATH")
+  env.NEAP_TEST_VALUE = "x=y"
+  equal(sh("echo $NEAP_TEST_VALUE", {env = env}).stdout, "x=y\n")
+end)
+
+test("the program is looked for in the child's PATH", async function()
+  local e = expect_error("no such file", run, {"ls"},
+    {env = {PATH = "/nosuch"}})
+  equal(e.code, "ENOENT")
+  equal((await run({"true"}, {env = {}})).status, 0)
+  equal((await run({"./true"}, {cwd = "/bin"})).status, 0)
+end)
+
+test("outputs can be joined, dropped and sent to a file", async function()
+  local joined = sh("echo a; echo b >&2", {stderr = "stdout"})
+  equal(joined, {status = 0, stdout = "a\nb\n"})
+  equal(sh("echo a; echo b >&2", {stdout = "null"}),
+    {status = 0, stderr = "b\n"})
+  local file <close> = assert(io.tmpfile())
+  file:write("before\n")
+  equal(sh("echo a; echo b >&2", {stdout = file, stderr = "stdout"}),
+    {status = 0})
+  file:seek("set")
+  equal(file:read "a", "before\na\nb\n")
+end)
+
+test("stdin can be a file", async function()
+  local file <close> = assert(io.tmpfile())
+  file:write("in the file")
+  file:seek("set")
+  equal((await run({"cat"}, {stdin = file})).stdout, "in the file")
+end)
+
+test("check raises what a program that fails has said", async function()
+  local e = expect_error(process.ProcessError, function()
+    sh("echo out; echo first >&2; echo 'no way ' >&2; exit 3", {check = true})
+  end)
+  assert(asyncio.iserror(e, asyncio.Error))
+  equal({e.name, e.status, e.signal, e.stdout, e.stderr, e.argv[1]},
+    {"ProcessError", 3, nil, "out\n", "first\nno way \n", "sh"})
+  assert(tostring(e):find "run%.lua:%d+: run sh: exit status 3: no way",
+    tostring(e))
+  e = expect_error(process.ProcessError, function()
+    sh("kill -KILL $$", {check = true})
+  end)
+  equal({e.status, e.signal}, {nil, "SIGKILL"})
+  equal(e.message, "run sh: SIGKILL")
+  equal(sh("exit 0", {check = true}).status, 0)
+end)
+
+test("what cannot be started says why", async function()
+  local e = expect_error(asyncio.OSError, run, {"nosuch"})
+  equal(e.code, "ENOENT")
+  assert(tostring(e):find "run%.lua:%d+: spawn nosuch: no such file or dir" or
+    tostring(e):find "spawn nosuch: no such file or directory", tostring(e))
+  equal(expect_error(asyncio.OSError, run, {"/"}).code, "EACCES")
+  e = expect_error("cwd /nosuch", run, {"ls"}, {cwd = "/nosuch"})
+  equal(e.code, "ENOENT")
+  e = expect_error(asyncio.OSError, run, {"true", ("x"):rep(1 << 21)})
+  equal(e.code, "E2BIG")
+end)
+
+test("a timeout asks the program to end", async function()
+  local before = asyncio.time()
+  local e = expect_error(asyncio.TimeoutError, function()
+    sh("echo begun; exec sleep 60", {timeout = 0.1})
+  end)
+  equal({e.code, e.stdout, e.message},
+    {"ETIMEDOUT", "begun\n", "run sh: timed out"})
+  assert(asyncio.time() - before < 3)
+end)
+
+test("one that ignores SIGTERM is killed after the grace time", async function()
+  local before = asyncio.time()
+  local e = expect_error(asyncio.TimeoutError, function()
+    sh("trap '' TERM; echo $$; while :; do sleep 60; done",
+      {timeout = 0.3, grace = 0.1, new_group = true})
+  end)
+  local took = asyncio.time() - before
+  assert(took >= 0.4 and took < 4, took)
+  assert(not is_there(tonumber(e.stdout)))
+end)
+
+test("one that cleans up after SIGTERM may do so", async function()
+  local e = expect_error(asyncio.TimeoutError, function()
+    sh([[trap 'echo bye >&2; exit 0' TERM; echo begun
+      while :; do sleep 0.01; done]], {timeout = 0.3})
+  end)
+  equal(e.stdout, "begun\n")
+end)
+
+test("a whole tree ends with its group", async function()
+  local e = expect_error(asyncio.TimeoutError, function()
+    sh("(trap '' TERM; sleep 61 & echo $!; wait) & echo $!; wait",
+      {timeout = 0.3, grace = 0.1, new_group = true})
+  end)
+  local first, second = e.stdout:match "(%d+)\n(%d+)"
+  for _ = 1, 100 do
+    if not is_there(first) and not is_there(second) then return end
+    await asyncio.sleep(0.02)
+  end
+  error "a grandchild is still there"
+end)
+
+test("a timeout that is not reached does nothing", async function()
+  equal((await run({"true"}, {timeout = 30})).status, 0)
+  equal((await run({"true"}, {timeout = math.huge})).status, 0)
+end)
+
+test("an outer timeout ends it too, with its own error", async function()
+  local e = expect_error(asyncio.TimeoutError, function()
+    local _ <close> = asyncio.timeout(0.05)
+    await run({"sleep", "60"}, {timeout = 30})
+  end)
+  equal({e.code, e.stdout}, {})
+end)
+
+test("cancelling run ends the child", async function()
+  local pid
+  local file = os.tmpname()
+  local task = asyncio.create_task(run({"sh", "-c",
+    "echo $$ > " .. file .. "; exec sleep 60"}))
+  for _ = 1, 500 do
+    await asyncio.sleep(0.01)
+    local handle <close> = io.open(file)
+    pid = tonumber(handle:read "a")
+    if pid then break end
+  end
+  os.remove(file)
+  assert(is_there(pid))
+  task:cancel()
+  expect_error(asyncio.CancelledError, function() await task end)
+  assert(task:cancelled())
+  assert(not is_there(pid))
+end)
+
+test("cancelled at every await, nothing is left", async function()
+  local before = descriptors()
+  for turns = 0, 30 do
+    local task = asyncio.create_task(run({"sh", "-c", "cat; echo x >&2"},
+      {input = ("x"):rep(100000), timeout = 20}))
+    for _ = 1, turns do await asyncio.sleep(0) end
+    task:cancel()
+    local ok, e = asyncio.catch(await, task)
+    assert(ok or asyncio.iserror(e, asyncio.CancelledError), tostring(e))
+  end
+  collectgarbage()
+  equal(descriptors(), before)
+end)
+
+test("cancelled again while it waits for the end, it kills", async function()
+  local task = asyncio.create_task(run({"sh", "-c",
+    "trap '' TERM; while :; do sleep 0.05; done"}, {grace = 60}))
+  await asyncio.sleep(0.2)
+  task:cancel()
+  await asyncio.sleep(0.1)
+  assert(not task:done())
+  task:cancel()
+  expect_error(asyncio.CancelledError, function() await task end)
+end)
+
+test("a hundred at once", async function()
+  local before = descriptors()
+  local jobs = {}
+  for i = 1, 100 do
+    jobs[i] = run({"sh", "-c", "cat; exit " .. i % 50}, {input = tostring(i)})
+  end
+  for i, result in ipairs(await asyncio.gather(jobs)) do
+    equal(result, {status = i % 50, stdout = tostring(i), stderr = ""})
+  end
+  equal(descriptors(), before)
+end)
+
+test("capture=false writes to our own streams", async function()
+  local neap = "/proc/" .. process.pid .. "/exe"
+  local result = await run({neap, "-e", [[
+    local process = require "neap.process"
+    local result = await process.run({"sh", "-c", "echo out; echo err >&2"},
+      {capture = false})
+    print(result.status, result.stdout, result.stderr)
+    await process.run({"echo", "kept"}, {stdout = "inherit"})
+  ]]})
+  equal(result, {status = 0, stdout = "out\n0\tnil\tnil\nkept\n",
+    stderr = "err\n"})
+end)
+
+test("children get no descriptor but three", async function()
+  local file <close> = assert(io.open("/dev/null"))
+  local result = await run({"sh", "-c", "ls /proc/$$/fd"})
+  equal(result.stdout, "0\n1\n2\n")
+end)
+
+test("children begin with the usual signals", async function()
+  local loop = asyncio.get_running_loop()
+  loop:add_signal_handler("SIGUSR1", function() end)
+  local result = await run {"cat", "/proc/self/status"}
+  loop:remove_signal_handler "SIGUSR1"
+  assert(not result.stdout:find "SigBlk:%s*0*[1-9a-f]", result.stdout)
+  assert(result.stdout:find "SigCgt:%s*0+\n", result.stdout)
+end)
+
+test("user and group", async function()
+  local id = await run {"id", "-u"}
+  if id.stdout ~= "0\n" then return end
+  local result = await run({"sh", "-c", "id -u; id -g; id -G"},
+    {user = "nobody"})
+  local uid, gid = result.stdout:match "^(%d+)\n(%d+)\n"
+  assert(uid ~= "0" and gid ~= "0", result.stdout)
+  assert(not (" " .. result.stdout:match "([%d ]+)\n$" .. " "):find " 0 ",
+    result.stdout)
+  equal((await run({"id", "-u"}, {user = tonumber(uid)})).stdout, uid .. "\n")
+  equal((await run({"sh", "-c", "id -u; id -g"}, {group = 12345})).stdout,
+    "0\n12345\n")
+  expect_error("user 'nosuch' does not exist", run, {"id"}, {user = "nosuch"})
+  expect_error("group 'nosuch' does not exist", run, {"id"},
+    {group = "nosuch"})
+end)
+
+test("mistakes are told at the caller's line", async function()
+  for what, arguments in pairs {
+    ["argv must be a list of strings, not string"] = {"ls -l"},
+    ["argv must be a list of strings, not nil"] = {nil},
+    ["argv names no program"] = {{}},
+    ["argv[2] must be a string, not boolean"] = {{"ls", true}},
+    ["argv[2] has a NUL"] = {{"ls", "a\0b"}},
+    ["argv has the key 'cwd'"] = {{"ls", cwd = "/"}},
+    ["options must be a table, not string"] = {{"ls"}, "x"},
+    ["unknown option 'tiemout'"] = {{"ls"}, {tiemout = 1}},
+    ["unknown option 'pty'"] = {{"ls"}, {pty = true}},
+    ["timeout must be a number, not string"] = {{"ls"}, {timeout = "1"}},
+    ["timeout must be at least 0"] = {{"ls"}, {timeout = -1}},
+    ["input must be a string, not number"] = {{"ls"}, {input = 1}},
+    ["input and stdin exclude each other"] =
+      {{"ls"}, {input = "", stdin = "null"}},
+    ["check must be a boolean"] = {{"ls"}, {check = 1}},
+    ["cwd is empty"] = {{"ls"}, {cwd = ""}},
+    ["cwd has a NUL"] = {{"ls"}, {cwd = "/\0"}},
+    ["env must be a table"] = {{"ls"}, {env = "A=1"}},
+    ["env.A must be a string, not boolean"] = {{"ls"}, {env = {A = true}}},
+    ["env.A has a NUL"] = {{"ls"}, {env = {A = "\0"}}},
+    ["env has the name 'A=B'"] = {{"ls"}, {env = {["A=B"] = "1"}}},
+    ["env has the name '1'"] = {{"ls"}, {env = {"x"}}},
+    ["stdout is 'pip', not"] = {{"ls"}, {stdout = "pip"}},
+    ["stdout is 'stdout', not"] = {{"ls"}, {stdout = "stdout"}},
+    ["stderr must be a string, a stream or a file"] = {{"ls"}, {stderr = 2}},
+    ["user must be a name or an integer"] = {{"ls"}, {user = {}}},
+    ["user must be from 0"] = {{"ls"}, {user = -1}},
+  } do
+    local e = expect_error(what, run, arguments[1], arguments[2])
+    equal(type(e), "string")
+    assert(e:find "harness%.lua:%d+: run: " or e:find "run%.lua:%d+: run: ", e)
+  end
+end)
