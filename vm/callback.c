@@ -5,16 +5,20 @@
  * Callback: the function, its arguments, a place in the ring or in a
  * future's list, and a timer. It is anchored until it has run or was
  * cancelled. Errors go to the exception handler of the loop, or the host.
+ * A neap_Callback is the same, but may run many times.
  */
 #include <string.h>
 
 #include "vm.h"
 
-typedef struct Callback {
+typedef struct neap_Callback {
   np_Link link; /* first */
   neap_Timer timer;
   uint64_t when;
+  neap_Vm *vm;
   uint8_t cancelled, scheduled;
+  uint8_t kept;   /* a neap_Callback: called until it is freed ... */
+  uint8_t queued; /* ... and in the ring now */
   int nargs; /* user values: context, the function, then the arguments */
 } Callback;
 
@@ -79,11 +83,14 @@ static void unanchor(neap_Vm *vm, Callback *c) {
   lua_rawsetp(vm->store, NP_S_SCHEDULED, c);
 }
 
+/* The registry has the traceback of a failing callback under this address:
+ * a closure for each call would need memory to call anything. */
+static const char trace_key = 0;
+
 static int trace(lua_State *L) {
   if (np_error_is(L, 1, "Error")) return 1;
   np_traceback(L, L, 1);
-  lua_replace(L, lua_upvalueindex(1));
-  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &trace_key);
   return 1;
 }
 
@@ -96,9 +103,8 @@ static int call(lua_State *L) {
   lua_rawgetp(L, -1, c);
   lua_replace(L, 1);
   lua_settop(L, 1);
-  unanchor(vm, c);
-  lua_pushnil(L);
-  lua_pushcclosure(L, trace, 1);
+  if (!c->kept) unanchor(vm, c);
+  lua_pushcfunction(L, trace);
   luaL_checkstack(L, c->nargs + 5, NULL);
   lua_getiuservalue(L, 1, 1);
   lua_rawseti(L, LUA_REGISTRYINDEX, vm->ref[NP_R_CONTEXT]);
@@ -106,10 +112,11 @@ static int call(lua_State *L) {
   status = lua_pcall(L, c->nargs, 0, 2);
   if (status == LUA_OK) return 0;
   if (!np_error_is(L, -1, "Error") && lua_isstring(L, -1)) {
-    lua_getupvalue(L, 2, 1);
-    np_error_wrap(L, -2);
-    lua_insert(L, -2);
+    np_error_wrap(L, -1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &trace_key);
     lua_setfield(L, -2, "traceback");
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &trace_key);
   }
   np_report_error(L, "error in a callback", -1, 0);
   return 0;
@@ -118,6 +125,7 @@ static int call(lua_State *L) {
 static void run_callback(neap_Vm *vm, np_Node *node) {
   Callback *c = (Callback *)node;
   lua_State *C = vm->calls;
+  c->queued = 0;
   if (c->cancelled) {
     unanchor(vm, c);
     return;
@@ -150,6 +158,7 @@ static Callback *callback_new(lua_State *L, int first) {
   luaL_argcheck(L, n < 250, first + 250, "too many arguments");
   c = lua_newuserdatauv(L, sizeof *c, n + 2);
   memset(c, 0, sizeof *c);
+  c->vm = vm;
   c->link.node.run = run_callback;
   c->timer.fire = on_due;
   c->nargs = n;
@@ -173,6 +182,32 @@ static Callback *callback_new(lua_State *L, int first) {
   }
   return c;
 }
+
+/* == What C has called ================================================ */
+
+neap_Callback *neap_callback_new(lua_State *L, int index) {
+  Callback *c;
+  luaL_checkstack(L, 10, NULL);
+  lua_pushvalue(L, index);
+  c = callback_new(L, lua_gettop(L));
+  c->kept = 1;
+  lua_pop(L, 2);
+  return c;
+}
+
+void neap_callback_call(neap_Callback *c) {
+  if (c->queued || c->cancelled) return;
+  c->queued = 1;
+  np_ready(c->vm, &c->link.node);
+}
+
+void neap_callback_free(neap_Callback *c) {
+  if (c == NULL || c->cancelled) return;
+  c->cancelled = 1;
+  if (!c->queued) unanchor(c->vm, c);
+}
+
+/* == What scripts have called ========================================= */
 
 /* call_soon(f, ...) -> handle */
 static int call_soon(lua_State *L) {

@@ -265,6 +265,25 @@ NEAP_API int neap_timer_start(neap_Vm *vm, neap_Timer *t, uint64_t when);
 /* Stops `t`; harmless if it is not started. */
 NEAP_API void neap_timer_stop(neap_Vm *vm, neap_Timer *t);
 
+/* == Callbacks: Lua functions that the loop calls ====================== */
+
+/*
+ * A Lua function for libuv's callbacks, which may not touch Lua, to have
+ * called: in the loop's next turn and outside any task, like those of
+ * loop:call_soon. It keeps nothing alive and counts as no task.
+ */
+typedef struct neap_Callback neap_Callback;
+
+/* Keeps the function at `index` until neap_callback_free. */
+NEAP_API neap_Callback *neap_callback_new(lua_State *L, int index);
+
+/* Has it called without arguments; asked again before that, once for all.
+ * Its errors go to the loop's exception handler. */
+NEAP_API void neap_callback_call(neap_Callback *c);
+
+/* It is not called any more, even if that was asked. NULL is allowed. */
+NEAP_API void neap_callback_free(neap_Callback *c);
+
 /* == Handles: things that open and close ============================== */
 
 /*
