@@ -94,11 +94,34 @@ static int trace(lua_State *L) {
   return 1;
 }
 
-/* Runs protected; the Callback's address is at 1. */
+/*
+ * The function on top of L, which is popped, could not run to its end for
+ * lack of memory. If it is the library's, tasks may wait for ever for what
+ * it was to do.
+ */
+static void broke(lua_State *L) {
+  lua_Debug ar;
+  if (lua_iscfunction(L, -1)) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_getinfo(L, ">S", &ar);
+  if (strncmp(ar.source, "=stdlib/", 8) == 0) np_task_break_all(np_vm(L));
+}
+
+/* One run: the Callback may be gone after it has begun. */
+typedef struct Run {
+  Callback *c;
+  int begun;
+} Run;
+
+/* Runs protected; the Run's address is at 1. */
 static int call(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  Callback *c = lua_touserdata(L, 1);
+  Run *run = lua_touserdata(L, 1);
+  Callback *c = run->c;
   int i, status;
+  run->begun = 1;
   np_store(L, vm, NP_S_SCHEDULED);
   lua_rawgetp(L, -1, c);
   lua_replace(L, 1);
@@ -111,6 +134,10 @@ static int call(lua_State *L) {
   for (i = 2; i <= c->nargs + 2; i++) lua_getiuservalue(L, 1, i);
   status = lua_pcall(L, c->nargs, 0, 2);
   if (status == LUA_OK) return 0;
+  if (status == LUA_ERRMEM) {
+    lua_getiuservalue(L, 1, 2);
+    broke(L);
+  }
   if (!np_error_is(L, -1, "Error") && lua_isstring(L, -1)) {
     np_error_wrap(L, -1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &trace_key);
@@ -122,9 +149,20 @@ static int call(lua_State *L) {
   return 0;
 }
 
+/* There was no memory even to begin. */
+static void give_up(neap_Vm *vm, Callback *c) {
+  lua_State *S = vm->store;
+  lua_rawgetp(S, NP_S_SCHEDULED, c);
+  lua_getiuservalue(S, -1, 2);
+  if (!c->kept) unanchor(vm, c);
+  broke(S);
+  lua_pop(S, 1);
+}
+
 static void run_callback(neap_Vm *vm, np_Node *node) {
   Callback *c = (Callback *)node;
   lua_State *C = vm->calls;
+  Run run = {c, 0};
   c->queued = 0;
   if (c->cancelled) {
     unanchor(vm, c);
@@ -132,12 +170,13 @@ static void run_callback(neap_Vm *vm, np_Node *node) {
   }
   vm->running = C;
   lua_pushcfunction(C, call);
-  lua_pushlightuserdata(C, c);
+  lua_pushlightuserdata(C, &run);
   if (lua_pcall(C, 1, 0, 0) != LUA_OK) {
     const char *message = lua_tostring(C, -1);
     neap_report(vm, NEAP_REPORT_ERROR,
                 message != NULL ? message : "error in a callback", NULL);
     lua_pop(C, 1);
+    if (!run.begun) give_up(vm, c);
   }
   vm->running = NULL;
 }

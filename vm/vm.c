@@ -292,7 +292,7 @@ static int finish(lua_State *L) {
 
 void neap_vm_free(neap_Vm *vm) {
   if (vm == NULL) return;
-  if (vm->L != NULL && vm->store != NULL) {
+  if (vm->ref[NP_R_HANDLES] != 0) { /* it was opened, all but the Lua half */
     vm->exiting = 0;
     lua_settop(vm->L, 0);
     lua_pushcfunction(vm->L, finish);

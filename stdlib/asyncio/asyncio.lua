@@ -204,7 +204,9 @@ function asyncio.as_completed(list, options)
   options = check_options(options, {timeout = "number"},
                           "asyncio.as_completed")
   local futures = future_list(list, "asyncio.as_completed", true)
-  local done, first, last, left = {}, 1, 0, #futures
+  -- As long as it will get, so that on_done never needs memory.
+  local done = table.move(futures, 1, #futures, 1, {})
+  local first, last, left = 1, 0, #futures
   local waiter, timer, expired
   local function wake()
     if waiter and not waiter:done() then waiter:set_result() end

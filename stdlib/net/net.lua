@@ -245,9 +245,11 @@ local function new_handlers()
   local handlers = {}
 
   local function ended(task)
-    running[task]:close()
+    local conn = running[task]
+    if not conn then return end
     running[task] = nil
     count = count - 1
+    conn:close()
     if count == 0 then none:set() end
     if task:cancelled() or task:exception() == nil then return end
     core.report("error in a connection's handler: "
@@ -256,11 +258,16 @@ local function new_handlers()
 
   function handlers.start(coroutine, conn)
     local task = asyncio.create_task(coroutine)
-    running[task], count = conn, count + 1
+    running[task] = conn
     task:add_done_callback(ended)
+    count = count + 1 -- now that nothing can fail any more
   end
 
+  -- Looks itself too: a callback is lost if there is no memory to call it.
   function handlers.wait()
+    for task in pairs(running) do
+      if task:done() then ended(task) end
+    end
     while count > 0 do
       none:clear()
       await none:wait()
