@@ -53,24 +53,24 @@ local watches = {} -- number of the signal -> what listens for its handler
 -- In place of what the signal usually does; a second handler of a signal
 -- replaces the first. What listens to it by other means is told as well.
 function Loop:add_signal_handler(signal, f, ...)
-  local core = require "neap.process.core"
+  local process = require "neap.process"
   if type(f) ~= "function" then
-    core.misuse("add_signal_handler", "needs a function, not " .. type(f))
+    process._misuse("add_signal_handler", "needs a function, not " .. type(f))
   end
   local call = f
   if select("#", ...) > 0 then
     local arguments = table.pack(...)
     call = function() f(table.unpack(arguments, 1, arguments.n)) end
   end
-  local watch, number = core.watch(signal, call, "add_signal_handler")
+  local watch, number = process._watch(signal, call, "add_signal_handler")
   if watches[number] then watches[number]:close() end
   watches[number] = watch
 end
 
 --- loop:remove_signal_handler(signal) -> whether there was one
 function Loop:remove_signal_handler(signal)
-  local core = require "neap.process.core"
-  local number = core.signal_number(signal, "remove_signal_handler")
+  local process = require "neap.process"
+  local number = process._signal_number(signal, "remove_signal_handler")
   local watch = watches[number]
   watches[number] = nil
   if watch then watch:close() end

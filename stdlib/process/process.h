@@ -5,11 +5,10 @@
 #ifndef NP_PROCESS_H
 #define NP_PROCESS_H
 
+#include <lauxlib.h>
 #include <lua.h>
 
 #include "neap.h"
-
-struct luaL_Reg;
 
 /* Raises "NAME: REASON" as a string with the script's line. */
 int np_process_misuse(lua_State *L, const char *name, const char *reason,
@@ -17,7 +16,7 @@ int np_process_misuse(lua_State *L, const char *name, const char *reason,
 
 /* child.c */
 extern const neap_Class np_child_class;
-extern const struct luaL_Reg np_child_methods[];
+extern const luaL_Reg np_child_methods[];
 extern const neap_Async np_child_ops[];
 int np_child_spawn(lua_State *L);
 void np_child_open(lua_State *L); /* before the first spawn */

@@ -8,9 +8,8 @@ of neap.net.
 ]]
 
 local core = require "neap.process.core"
-local net = require "neap.net.core"
+local net = require "neap.net"
 local asyncio = require "neap.asyncio"
-require "neap.net"
 
 local GRACE = 5 -- seconds between SIGTERM and SIGKILL
 
@@ -18,6 +17,10 @@ local process = {
   pid = core.pid(),
   environ = core.environ,
   kill = core.kill,
+  -- for the loop's handlers of signals
+  _watch = core.watch,
+  _signal_number = core.signal_number,
+  _misuse = core.misuse,
   ProcessError = asyncio.Error:extend("ProcessError"),
 }
 
@@ -79,7 +82,7 @@ end
 
 local function is_stream(value)
   local meta = type(value) == "userdata" and getmetatable(value)
-  return meta and meta.__index == net.Stream
+  return meta and meta.__index == net._Stream
 end
 
 local kinds = {inherit = true, pipe = true, null = true}
@@ -208,7 +211,7 @@ end
 local function descriptor_of(value)
   if value == nil then return "inherit" end
   if type(value) == "string" then return value end
-  if is_stream(value) then return net.fileno(value) end
+  if is_stream(value) then return net._fileno(value) end
   return core.fileno(value)
 end
 
@@ -218,7 +221,7 @@ local names = {"stdin", "stdout", "stderr"}
 local function open_streams(self, fds)
   for i, name in ipairs(names) do
     if fds[i] then
-      local ok, stream = pcall(net.open_fd, fds[i])
+      local ok, stream = pcall(net._open_fd, fds[i])
       if not ok then
         for rest = i + 1, 3 do
           if fds[rest] then core.close_fd(fds[rest]) end
@@ -290,7 +293,7 @@ function Process:resize(rows, cols)
   if complaint then core.misuse("resize", "rows " .. complaint) end
   complaint = check.dimension(cols)
   if complaint then core.misuse("resize", "cols " .. complaint) end
-  self._child:resize(net.fileno(self.stdin), rows, cols)
+  self._child:resize(net._fileno(self.stdin), rows, cols)
 end
 
 local function close_streams(self)
@@ -513,7 +516,7 @@ end
 local function standard(number, name)
   if number > 0 then io[name]:flush() end
   local opened = core.standard(number, name)
-  if type(opened) == "number" then return net.open_fd(opened) end
+  if type(opened) == "number" then return net._open_fd(opened) end
   require "neap.process.file"
   return opened
 end

@@ -13,9 +13,17 @@ local function is_there(pid)
   return file ~= nil
 end
 
+-- How many we have open.
 local function descriptors()
-  local result = await run {"ls", "/proc/" .. process.pid .. "/fd"}
-  return select(2, result.stdout:gsub("\n", ""))
+  local n = 0
+  for fd = 0, 999 do
+    local file = io.open("/proc/self/fdinfo/" .. fd)
+    if file then
+      n = n + 1
+      file:close()
+    end
+  end
+  return n
 end
 
 test("a result has the status and both outputs", async function()
