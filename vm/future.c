@@ -285,6 +285,9 @@ static int await_done(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   t->awaiting = NULL;
   t->flags &= (uint16_t)~NP_T_CANCEL_SENT;
+  /* An error that a cancel overtakes has still reached who waited for it. */
+  if (t->flags & NP_T_MUST_CANCEL && f->state == NP_FAILED)
+    retrieved(L, f, 1);
   np_resumed(L, t);
   if (sent && f->state != NP_DONE) {
     retrieved(L, f, 1);
