@@ -59,11 +59,14 @@ case("K04: a task that enters a ring while it is being cancelled",
   states {a, b}
 end)
 
-case("K05: a long chain is cancelled from its end", "true / 20000",
+-- A collector that never rests looks at the whole chain for each link.
+local long = os.getenv "NEAP_TEST_GC" and 1000 or 20000
+
+case("K05: a long chain is cancelled from its end", "true / " .. long,
     async function()
   local f, count = asyncio.Future(), 0
   local last, tasks = f, {}
-  for i = 1, 20000 do
+  for i = 1, long do
     local before = last
     last = spawn(async function() await asyncio.gather(before) end)
     tasks[i] = last
