@@ -13,6 +13,7 @@
 #ifndef NP_FILE_H
 #define NP_FILE_H
 
+#include <lauxlib.h>
 #include <lua.h>
 #include <stdint.h>
 #include <uv.h>
