@@ -5,7 +5,8 @@
  * coroutine parks the task: resume sees that the coroutine stopped for that
  * and yields its own thread in turn, then resumes it again. And the thread
  * of a task takes the place of the main thread: it cannot be yielded or
- * resumed by a script.
+ * resumed by a script. For clean-up that awaits, see `body` and
+ * `close_thread`.
  */
 #include <lualib.h>
 
@@ -140,8 +141,50 @@ static int resume_again(lua_State *L, int status, lua_KContext how) {
   return resume_run(L, co, 0, (int)how);
 }
 
+static int body_end(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+  return lua_gettop(L);
+}
+
+/*
+ * What a coroutine runs whose function awaits: calls 1 with the rest, so that
+ * an error closes the variables of 1 while they may still await. All others
+ * have the frames that they have in Lua.
+ */
+static int body(lua_State *L) {
+  int n = lua_gettop(L) - 1;
+  return body_end(L, lua_pcallk(L, n, LUA_MULTRET, 0, 0, body_end), 0);
+}
+
+/* Tells whether the function at 1 has an await or an async function in it. */
+static int has_words(lua_State *L) {
+  static const int words[] = {NP_R_CALLS, NP_R_AWAIT, NP_R_METHOD,
+                              NP_R_ASYNC};
+  neap_Vm *vm = np_vm(L);
+  int i, w, found = 0;
+  if (lua_iscfunction(L, 1)) return 0;
+  for (i = 1; !found && lua_getupvalue(L, 1, i) != NULL; i++) {
+    for (w = 0; !found && w < (int)(sizeof words / sizeof *words); w++) {
+      np_push(L, vm, words[w]);
+      found = lua_rawequal(L, -1, -2);
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  return found;
+}
+
+/* Still to be started, with `body` in front of its function. */
+static int is_fresh(lua_State *co) {
+  lua_Debug ar;
+  return lua_status(co) == LUA_OK && lua_tocfunction(co, 1) == body &&
+         !lua_getstack(co, 0, &ar);
+}
+
 /* Moves the `narg` arguments on top to `co` and runs it. */
 static int resume_start(lua_State *L, lua_State *co, int narg, int how) {
+  int fresh;
   if (np_thread_kind(co) != NP_X_PLAIN) { /* a task's, or in an await */
     lua_pushliteral(L, "cannot resume non-suspended coroutine");
     return resume_end(L, co, -1, how);
@@ -150,8 +193,9 @@ static int resume_start(lua_State *L, lua_State *co, int narg, int how) {
     lua_pushliteral(L, "too many arguments to resume");
     return resume_end(L, co, -1, how);
   }
+  fresh = is_fresh(co);
   lua_xmove(L, co, narg);
-  return resume_run(L, co, narg, how);
+  return resume_run(L, co, fresh + narg, how);
 }
 
 static int co_resume(lua_State *L) {
@@ -171,6 +215,7 @@ static int co_create(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   co = lua_newthread(L);
   np_thread_mark(co, NP_X_PLAIN);
+  if (has_words(L)) lua_pushcfunction(co, body);
   lua_pushvalue(L, 1);
   lua_xmove(L, co, 1);
   return 1;

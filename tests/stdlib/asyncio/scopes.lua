@@ -70,6 +70,42 @@ case("V02c: a generator cancelled with its task cleans up",
   log(state(t))
 end)
 
+case("V02d: a group in a generator ends with its task's cancellation",
+    "x+ / x~ / x. / closed / cancelled", async function()
+  local t = spawn(async function()
+    local values = coroutine.wrap(function()
+      local _ <close> = setmetatable({}, {__close = function()
+        await turn()
+        log("closed")
+      end})
+      local tg <close> = asyncio.TaskGroup()
+      tg:create_task(worker("x", 50, {clean = 1}))
+      await sleep(50)
+      coroutine.yield(1)
+    end)
+    for i in values do log(i) end
+  end)
+  await sleep(1)
+  t:cancel()
+  await asyncio.wait {t}
+  log(state(t))
+end)
+
+case("V02e: pcall around a generator waits for its clean-up",
+    "1 / closed / false Boom: x / after", async function()
+  local values = coroutine.wrap(function()
+    local _ <close> = setmetatable({}, {__close = function()
+      await sleep(1)
+      log("closed")
+    end})
+    coroutine.yield(1)
+    error(Boom.new "x")
+  end)
+  log(values())
+  log(pcall(values))
+  log("after")
+end)
+
 -- A resource whose opening and closing await.
 local async function open(name)
   await turn()
