@@ -124,7 +124,9 @@ static void *test_alloc(void *ud, void *block, size_t old, size_t size) {
 /* Each is a whole program and gives "done". */
 static const char *const scripts[] = {
     /* tasks, values, errors */
-    "local async function add(a, b) await asyncio.sleep(0) return a + b, b end\n"
+    "local async function add(a, b)\n"
+    "  await asyncio.sleep(0) return a + b, b\n"
+    "end\n"
     "local t = asyncio.create_task(add(1, 2), {name = 'adder'})\n"
     "local u = asyncio.create_task(add(3, 4))\n"
     "local a, b = await t\n"
@@ -168,7 +170,9 @@ static const char *const scripts[] = {
     "    await asyncio.sleep(0) log[#log + 1] = 'cleaned' end)\n"
     "  await asyncio.sleep(1000)\n"
     "end\n"
-    "local ok, e = pcall(function() await asyncio.wait_for(slow(), 0.001) end)\n"
+    "local ok, e = pcall(function()\n"
+    "  await asyncio.wait_for(slow(), 0.001)\n"
+    "end)\n"
     "if not asyncio.iserror(e, asyncio.TimeoutError) then error(e, 0) end\n"
     "ok, e = pcall(function()\n"
     "  local _ <close> = asyncio.timeout(0) await slow() end)\n"
