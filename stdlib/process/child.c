@@ -245,6 +245,7 @@ typedef struct Spawn {
   np_Launch launch;
   int theirs[3]; /* descriptors for the child that are ours to close */
   int ours[3];   /* our ends of pipes, or of the terminal */
+  int cleared[3]; /* O_NONBLOCK was taken off what is shared with us */
   gid_t *groups;
 } Spawn;
 
@@ -285,14 +286,22 @@ static int pipe_new(int *reads, int *writes) {
 }
 
 /* Another descriptor for `fd`, which the child may block on. */
-static int fd_share(int fd, int *to) {
-  int flags;
-  *to = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-  if (*to < 0) return errno;
-  flags = fcntl(*to, F_GETFL);
-  if (flags >= 0 && (flags & O_NONBLOCK))
-    (void)fcntl(*to, F_SETFL, flags & ~O_NONBLOCK);
-  return 0;
+static int fd_share(Spawn *s, int i, int fd) {
+  int flags, to = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (to < 0) return errno;
+  s->theirs[i] = to;
+  flags = fcntl(to, F_GETFL);
+  if (flags < 0 || !(flags & O_NONBLOCK)) return 0;
+  s->cleared[i] = 1;
+  return fcntl(to, F_SETFL, flags & ~O_NONBLOCK) < 0 ? errno : 0;
+}
+
+/* Nobody was started: we go on with what was to be shared. */
+static void fds_restore(const Spawn *s) {
+  for (int i = 0; i < 3; i++)
+    if (s->cleared[i])
+      (void)fcntl(s->theirs[i], F_SETFL,
+                  fcntl(s->theirs[i], F_GETFL) | O_NONBLOCK);
 }
 
 static int null_open(int *fd) {
@@ -306,7 +315,7 @@ static int stream_set(lua_State *L, Spawn *s, int i) {
                                                     : "";
   int fd = (int)lua_tointeger(L, -1), err = 0;
   if (lua_type(L, -1) == LUA_TNUMBER)
-    err = fd_share(fd, &s->theirs[i]);
+    err = fd_share(s, i, fd);
   else if (strcmp(kind, "null") == 0)
     err = null_open(&s->theirs[i]);
   else if (strcmp(kind, "pipe") == 0 && i == 0)
@@ -316,7 +325,7 @@ static int stream_set(lua_State *L, Spawn *s, int i) {
   else if (strcmp(kind, "stdout") == 0 && s->launch.fds[1] >= 0)
     s->launch.fds[2] = s->launch.fds[1];
   else if (strcmp(kind, "stdout") == 0)
-    err = fd_share(1, &s->theirs[2]);
+    err = fd_share(s, 2, 1);
   if (s->theirs[i] >= 0) s->launch.fds[i] = s->theirs[i];
   lua_pop(L, 1);
   return err;
@@ -413,6 +422,7 @@ static void user_set(lua_State *L, Spawn *s) {
 static int spawn_fail(lua_State *L, const Spawn *s, int err, int stage) {
   const char *program = s->launch.argv[0];
   err = uv_translate_sys_error(err);
+  fds_restore(s);
   if (stage == NP_STAGE_CWD)
     return neap_fail(L, err, "spawn %s: cwd %s", program, s->launch.cwd);
   if (stage == NP_STAGE_USER)

@@ -136,28 +136,28 @@ end)
 test("a timeout asks the program to end", async function()
   local before = asyncio.time()
   local e = expect_error(asyncio.TimeoutError, function()
-    sh("echo begun; exec sleep 60", {timeout = 0.1})
+    sh("echo begun; exec sleep 60", {timeout = 1})
   end)
   equal({e.code, e.stdout, e.message},
     {"ETIMEDOUT", "begun\n", "run sh: timed out"})
-  assert(asyncio.time() - before < 3)
+  assert(asyncio.time() - before < 5)
 end)
 
 test("one that ignores SIGTERM is killed after the grace time", async function()
   local before = asyncio.time()
   local e = expect_error(asyncio.TimeoutError, function()
     sh("trap '' TERM; echo $$; while :; do sleep 60; done",
-      {timeout = 0.3, grace = 0.1, new_group = true})
+      {timeout = 1, grace = 0.1, new_group = true})
   end)
   local took = asyncio.time() - before
-  assert(took >= 0.4 and took < 4, took)
+  assert(took >= 1.1 and took < 5, took)
   assert(not is_there(tonumber(e.stdout)))
 end)
 
 test("one that cleans up after SIGTERM may do so", async function()
   local e = expect_error(asyncio.TimeoutError, function()
     sh([[trap 'echo bye >&2; exit 0' TERM; echo begun
-      while :; do sleep 0.01; done]], {timeout = 0.3})
+      while :; do sleep 0.01; done]], {timeout = 1})
   end)
   equal(e.stdout, "begun\n")
 end)
@@ -165,7 +165,7 @@ end)
 test("a whole tree ends with its group", async function()
   local e = expect_error(asyncio.TimeoutError, function()
     sh("(trap '' TERM; sleep 61 & echo $!; wait) & echo $!; wait",
-      {timeout = 0.3, grace = 0.1, new_group = true})
+      {timeout = 1, grace = 0.1, new_group = true})
   end)
   local first, second = e.stdout:match "(%d+)\n(%d+)"
   for _ = 1, 100 do

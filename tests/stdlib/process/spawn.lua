@@ -143,6 +143,17 @@ test("a socket can be the streams of a child", async function()
   equal(await child:wait(), 0)
 end)
 
+test("a stream that no child got is still ours", async function()
+  local ours <close>, theirs = net.pair()
+  local _ <close> = theirs
+  expect_error("spawn nosuch", spawn, {"nosuch"}, {stdin = theirs})
+  assert(not theirs:closed())
+  expect_error(asyncio.TimeoutError, function()
+    local _ <close> = asyncio.timeout(0.02)
+    await theirs:write(("x"):rep(8 << 20))
+  end)
+end)
+
 test("a child with a terminal", async function()
   local child <close> = spawn({"sh", "-c", [[
     test -t 0 && test -t 1 && test -t 2 && stty size
