@@ -58,10 +58,11 @@ int np_fs_misuse(lua_State *L, const char *name, const char *reason, ...) {
 const char *np_fs_path(lua_State *L, int index, const char *name,
                        const char *what) {
   size_t size;
-  const char *path = lua_tolstring(L, index, &size);
+  const char *path;
   if (lua_type(L, index) != LUA_TSTRING)
     np_fs_misuse(L, name, "%s must be a string, not %s", what,
                  luaL_typename(L, index));
+  path = lua_tolstring(L, index, &size);
   if (size == 0) np_fs_misuse(L, name, "%s is empty", what);
   if (strlen(path) != size) np_fs_misuse(L, name, "%s has a NUL", what);
   return path;

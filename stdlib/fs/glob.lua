@@ -9,6 +9,7 @@ is a list of parts, one for each name of a path: a name to be taken as it is,
 local core = require "neap.fs.core"
 local check = require "neap.fs.check"
 local walk = require "neap.fs.walk"
+local asyncio = require "neap.asyncio"
 
 -- == Braces =============================================================
 
@@ -124,12 +125,18 @@ local function real(search, path)
   return path
 end
 
+-- What cannot be read has nothing in it.
+local function unreadable(err)
+  if not asyncio.iserror(err, asyncio.OSError) then error(err, 0) end
+end
+
 -- The type of what is there, or nil.
 local function type_of(search, path, follow)
-  local ok, st = pcall(function()
-    return await (follow and core.stat or core.lstat)(real(search, path))
-  end)
-  return ok and st.type
+  local stat = follow and core.stat or core.lstat
+  local function ask() return await stat(real(search, path)) end
+  local ok, st = pcall(ask)
+  if ok then return st.type end
+  unreadable(st)
 end
 
 local function give(search, path, type)
@@ -153,13 +160,13 @@ local function matches(part, name)
   return part.any or name:find(part.pattern) ~= nil
 end
 
--- What cannot be read has nothing in it.
 local function each(search, base, f)
   local level = {dir = core.dir(real(search, base))}
   local _ <close> = level.dir
   while true do
     local ok, name, type = pcall(walk.take, level)
-    if not ok or not name then return end
+    if not ok then return unreadable(name) end
+    if not name then return end
     f(name, type)
   end
 end

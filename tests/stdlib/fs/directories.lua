@@ -1,0 +1,202 @@
+-- scandir, walk, glob.
+
+local fs = require "neap.fs"
+
+local function sorted(list)
+  table.sort(list)
+  return list
+end
+
+-- A directory with these files, and with directories for what ends in "/".
+local function tree(names)
+  local dir = await fs.temp_dir()
+  for _, name in ipairs(names) do
+    local path = dir .. "/" .. name
+    if name:find "/$" then
+      await fs.mkdir(path, {parents = true})
+    else
+      await fs.mkdir(path:match "^(.*)/", {parents = true})
+      await fs.write_file(path, "")
+    end
+  end
+  return dir
+end
+
+test("scandir gives names, paths and types", async function()
+  local dir <close> = tree {"a", "d/", ".hidden"}
+  await fs.symlink("a", dir .. "/l")
+  local types = {}
+  for entry in fs.scandir(dir:path()) do
+    types[entry.name] = entry.type
+    equal(entry.path, dir .. "/" .. entry.name)
+  end
+  equal(types, {a = "file", d = "directory", l = "link",
+    [".hidden"] = "file"})
+  equal((await fs.scandir(dir .. "/"))[1].path:match "^(.*/)", dir .. "/")
+end)
+
+test("scandir streams directories of any size", async function()
+  local dir <close> = await fs.temp_dir()
+  local writes = {}
+  for i = 1, 3000 do
+    writes[i] = fs.write_file(dir .. "/" .. ("x"):rep(50) .. i, "")
+  end
+  await asyncio.gather(writes)
+  local n = 0
+  for _ in fs.scandir(dir:path()) do n = n + 1 end
+  equal(n, 3000)
+  equal(#await fs.scandir(dir:path()), 3000)
+end)
+
+test("scandir of nothing and of what is no directory", async function()
+  local dir <close> = tree {"a", "d/"}
+  equal(await fs.scandir(dir .. "/d"), {})
+  local function scan(path) return await fs.scandir(path) end
+  local e = expect_error(asyncio.OSError, scan, dir .. "/none")
+  equal(e.message, "scandir " .. dir .. "/none: no such file or directory")
+  equal(e.path, dir .. "/none")
+  equal(expect_error(asyncio.OSError, scan, dir .. "/a").code, "ENOTDIR")
+end)
+
+test("an iterator ends once and stays ended", async function()
+  local dir <close> = tree {"a"}
+  local scan = fs.scandir(dir:path())
+  equal(scan().name, "a")
+  equal(scan(), nil)
+  equal(scan(), nil)
+  scan:close()
+end)
+
+local function paths(iterator, dir)
+  local list = {}
+  for entry in iterator do
+    list[#list + 1] = entry.path:sub(#dir:path() + 2)
+  end
+  return sorted(list)
+end
+
+test("walk gives all that is below", async function()
+  local dir <close> = tree {"a", "d/b", "d/e/c", "d/e/f/", "g/"}
+  equal(paths(fs.walk(dir:path()), dir),
+    {"a", "d", "d/b", "d/e", "d/e/c", "d/e/f", "g"})
+  equal(paths(fs.walk(dir:path(), {depth = 2}), dir),
+    {"a", "d", "d/b", "d/e", "g"})
+  local seen = {}
+  for entry in fs.walk(dir:path()) do
+    local parent = entry.path:match "^(.*)/"
+    assert(entry.depth == 1 or seen[parent])
+    seen[entry.path] = true
+    if entry.name == "e" then entry.skip = true end
+  end
+  assert(not seen[dir .. "/d/e/c"])
+end)
+
+test("walk follows links only if told to, and never in a circle",
+    async function()
+  local dir <close> = tree {"d/a", "e/b"}
+  await fs.symlink("..", dir .. "/d/up")
+  await fs.symlink("../e", dir .. "/d/e")
+  equal(paths(fs.walk(dir:path()), dir),
+    {"d", "d/a", "d/e", "d/up", "e", "e/b"})
+  equal(paths(fs.walk(dir:path(), {follow = true}), dir),
+    {"d", "d/a", "d/e", "d/e/b", "d/up", "e", "e/b"})
+end)
+
+test("walk raises what it cannot read, or tells", async function()
+  local dir <close> = tree {"d/a", "b"}
+  local e = expect_error(asyncio.OSError, function()
+    for _ in fs.walk(dir .. "/none") do end
+  end)
+  equal(e.code, "ENOENT")
+  local errors = {}
+  for _ in fs.walk(dir .. "/none", {
+    on_error = function(err) errors[#errors + 1] = err.code end,
+  }) do end
+  equal(errors, {"ENOENT"})
+end)
+
+test("walk bears a directory that vanishes", async function()
+  local dir <close> = tree {"d/e/a"}
+  local list = {}
+  for entry in fs.walk(dir:path()) do
+    list[#list + 1] = entry.name
+    await fs.remove(dir .. "/d", {recursive = true, missing_ok = true})
+  end
+  equal(list, {"d"})
+end)
+
+local files = {
+  "a.c", "b.c", "b.h", ".dot.c", "src/x.c", "src/y.h", "src/deep/z.c",
+  "src/.hid/w.c", "odd/[a].c", "odd/b*.c", "odd/c d.c",
+}
+
+test("glob", async function()
+  local dir <close> = tree(files)
+  local cases = {
+    ["*.c"] = {"a.c", "b.c"},
+    ["?.h"] = {"b.h"},
+    ["[!a].c"] = {"b.c"},
+    ["[a-b].[ch]"] = {"a.c", "b.c", "b.h"},
+    [".*.c"] = {".dot.c"},
+    ["*/*.c"] = {"odd/[a].c", "odd/b*.c", "odd/c d.c", "src/x.c"},
+    ["src/*"] = {"src/deep", "src/x.c", "src/y.h"},
+    ["src/x.c"] = {"src/x.c"},
+    ["src/none"] = {},
+    ["none/*"] = {},
+    ["a.c/*"] = {},
+    ["src/**"] = {"src/deep", "src/deep/z.c", "src/x.c", "src/y.h"},
+    ["**/*.h"] = {"b.h", "src/y.h"},
+    ["**/z.c"] = {"src/deep/z.c"},
+    ["**/deep/*"] = {"src/deep/z.c"},
+    ["src/**/x.c"] = {"src/x.c"},
+    ["**/**/z.c"] = {"src/deep/z.c"},
+    ["**/src/**/*.c"] = {"src/deep/z.c", "src/x.c"},
+    ["{a,b}.{c,h}"] = {"a.c", "b.c", "b.h"},
+    ["{*.h,{a,*}.c}"] = {"a.c", "b.c", "b.h"},
+    ["{src,odd}/{x,c d}.c"] = {"odd/c d.c", "src/x.c"},
+    ["odd/\\[a\\].c"] = {"odd/[a].c"},
+    ["odd/b\\*.c"] = {"odd/b*.c"},
+    ["odd/[[]a].c"] = {"odd/[a].c"},
+    ["*/"] = {"odd/", "src/"},
+    ["src/*/"] = {"src/deep/"},
+    ["{x"] = {},
+    ["*"] = {"a.c", "b.c", "b.h", "odd", "src"},
+  }
+  for pattern, wanted in pairs(cases) do
+    local found = sorted(await fs.glob(pattern, {root = dir:path()}))
+    if table.concat(found, "|") ~= table.concat(wanted, "|") then
+      error(pattern .. " gave " .. table.concat(found, "|"))
+    end
+    local absolute = sorted(await fs.glob((dir .. "/"):gsub("%-", "?") ..
+      pattern))
+    equal(#absolute, #wanted)
+  end
+  equal(#await fs.glob("**/*.c", {root = dir:path(), dot = true}), 9)
+  equal(await fs.glob "/", {"/"})
+end)
+
+test("glob starts in the current directory", async function()
+  local found = sorted(await fs.glob "stdlib/fs/f*.lua")
+  equal(found, {"stdlib/fs/fs.lua"})
+end)
+
+test("glob finds broken links", async function()
+  local dir <close> = tree {"a"}
+  await fs.symlink("none", dir .. "/broken")
+  equal(await fs.glob("broken", {root = dir:path()}), {"broken"})
+  equal(await fs.glob("b*", {root = dir:path()}), {"broken"})
+end)
+
+test("a loop that is left closes its directories", async function()
+  local dir <close> = tree {"d/e/a", "b"}
+  for i = 1, 1000 do
+    await fs.write_file(dir .. "/d/" .. ("x"):rep(60) .. i, "")
+  end
+  local before = #await fs.scandir "/proc/self/fd"
+  for _ = 1, 10 do
+    for _ in fs.scandir(dir .. "/d") do break end
+    for _ in fs.walk(dir:path()) do break end
+    for _ in fs.glob("**/x*", {root = dir:path()}) do break end
+  end
+  equal(#await fs.scandir "/proc/self/fd", before)
+end)

@@ -1,0 +1,76 @@
+-- Temporary files and directories.
+
+local fs = require "neap.fs"
+
+test("a temporary file is removed when it is closed", async function()
+  local file = await fs.temp_file()
+  local path = file:path()
+  equal((await fs.stat(path)).mode, 384)
+  await file:write("text")
+  await file:seek("set", 0)
+  equal(await file:read(), "text")
+  await file:close()
+  equal(await fs.exists(path), false)
+end)
+
+test("names are made of prefix and suffix", async function()
+  local dir <close> = await fs.temp_dir {prefix = "test-", suffix = ".d"}
+  assert(dir:path():find "/test%-%w+%.d$", dir:path())
+  equal(tostring(dir), dir:path())
+  equal(dir .. "/a", dir:path() .. "/a")
+  local file <close> = await fs.temp_file {
+    dir = dir:path(), prefix = "", suffix = ".txt",
+  }
+  assert(file:path():find("^" .. dir:path():gsub("%p", "%%%0") ..
+    "/%w+%.txt$"))
+end)
+
+test("what is to be kept is kept", async function()
+  local dir <close> = await fs.temp_dir()
+  local file = await fs.temp_file {dir = dir:path(), keep = true}
+  local inner = await fs.temp_dir {dir = dir:path(), keep = true}
+  await file:close()
+  await inner:close()
+  equal(#await fs.scandir(dir:path()), 2)
+end)
+
+test("a temporary directory is removed with all in it", async function()
+  local dir = await fs.temp_dir()
+  await fs.mkdir(dir .. "/a/b", {parents = true})
+  await fs.write_file(dir .. "/a/b/c", "")
+  local path = dir:path()
+  await dir:close()
+  equal(await fs.exists(path), false)
+  await dir:close()
+end)
+
+test("a temporary directory that is gone already", async function()
+  local dir = await fs.temp_dir()
+  await fs.remove(dir:path())
+  await dir:close()
+end)
+
+test("no directory, no temporary file", async function()
+  local e = expect_error(asyncio.OSError, fs.temp_file, {dir = "/none"})
+  equal(e.code, "ENOENT")
+  expect_error(asyncio.OSError, fs.temp_dir, {dir = "/none"})
+end)
+
+test("what a cancelled task has made is removed", async function()
+  local dir <close> = await fs.temp_dir()
+  for _, make in ipairs {fs.temp_file, fs.temp_dir} do
+    for turns = 0, 5 do
+      local making = asyncio.create_task(make {dir = dir:path()})
+      for _ = 1, turns do await asyncio.sleep(0) end
+      making:cancel()
+      await asyncio.wait {making}
+      if not making:cancelled() then making:result():close() end
+    end
+  end
+  for _ = 1, 200 do
+    collectgarbage()
+    if #await fs.scandir(dir:path()) == 0 then return end
+    await asyncio.sleep(0.002)
+  end
+  error("something is left")
+end)

@@ -1,0 +1,190 @@
+-- Watching files, directories and trees.
+
+local fs = require "neap.fs"
+
+-- The next event as "type name", with the names under `dir`.
+local function event(watcher, dir)
+  local e = await watcher:next()
+  if not e then return nil end
+  local function short(path) return path:sub(#dir:path() + 2) end
+  local text = e.type .. " " .. short(e.path)
+  if e.from then text = text .. " from " .. short(e.from) end
+  return text .. (e.directory and "/" or "")
+end
+
+local function expect(watcher, dir, ...)
+  for _, wanted in ipairs {...} do equal(event(watcher, dir), wanted) end
+end
+
+test("what happens in a directory is told", async function()
+  local dir <close> = await fs.temp_dir()
+  local watcher <close> = await fs.watch(dir:path())
+  await fs.write_file(dir .. "/a", "x")
+  expect(watcher, dir, "created a", "changed a")
+  await fs.append_file(dir .. "/a", "y")
+  expect(watcher, dir, "changed a")
+  await fs.chmod(dir .. "/a", "600")
+  expect(watcher, dir, "attributes a")
+  await fs.rename(dir .. "/a", dir .. "/b")
+  expect(watcher, dir, "renamed b from a")
+  await fs.mkdir(dir .. "/d")
+  await fs.write_file(dir .. "/d/inside", "")
+  await fs.remove(dir .. "/b")
+  expect(watcher, dir, "created d/", "removed b")
+  await fs.remove(dir .. "/d", {recursive = true})
+  expect(watcher, dir, "removed d/")
+end)
+
+test("renaming into and out of a watched directory", async function()
+  local dir <close> = await fs.temp_dir()
+  local other <close> = await fs.temp_dir()
+  local watcher <close> = await fs.watch(dir:path())
+  await fs.write_file(other .. "/a", "")
+  await fs.rename(other .. "/a", dir .. "/a")
+  expect(watcher, dir, "created a")
+  await fs.rename(dir .. "/a", other .. "/a")
+  expect(watcher, dir, "removed a")
+end)
+
+test("a file is watched until it is gone", async function()
+  local dir <close> = await fs.temp_dir()
+  await fs.write_file(dir .. "/a", "")
+  local watcher <close> = await fs.watch(dir .. "/a")
+  await fs.append_file(dir .. "/a", "x")
+  expect(watcher, dir, "changed a")
+  await fs.remove(dir .. "/a")
+  expect(watcher, dir, "attributes a", "removed a")
+  equal(await watcher:next(), nil)
+  assert(watcher:closed())
+end)
+
+test("a tree is watched, with what is added to it", async function()
+  local dir <close> = await fs.temp_dir()
+  await fs.mkdir(dir .. "/a/b", {parents = true})
+  local watcher <close> = await fs.watch(dir:path(), {recursive = true})
+  await fs.write_file(dir .. "/a/b/c", "")
+  expect(watcher, dir, "created a/b/c")
+  await fs.mkdir(dir .. "/n/m", {parents = true})
+  expect(watcher, dir, "created n/", "created n/m/")
+  await fs.write_file(dir .. "/n/m/x", "")
+  expect(watcher, dir, "created n/m/x")
+  await fs.rename(dir .. "/n", dir .. "/new")
+  expect(watcher, dir, "renamed new from n/")
+  await fs.write_file(dir .. "/new/m/y", "")
+  expect(watcher, dir, "created new/m/y")
+  await fs.remove(dir .. "/new", {recursive = true})
+  local gone = {}
+  for i = 1, 4 do gone[i] = event(watcher, dir) end
+  table.sort(gone)
+  equal(gone, {"removed new/", "removed new/m/", "removed new/m/x",
+    "removed new/m/y"})
+end)
+
+test("every file of many new directories is told once", async function()
+  local dir <close> = await fs.temp_dir()
+  local watcher <close> = await fs.watch(dir:path(), {recursive = true})
+  local making = asyncio.create_task((async function()
+    for i = 1, 30 do
+      await fs.mkdir(("%s/%d/x"):format(dir, i), {parents = true})
+      await fs.write_file(("%s/%d/x/f"):format(dir, i), "")
+    end
+  end)())
+  local told, n = {}, 0
+  while n < 90 do
+    local e = await watcher:next()
+    if e.type == "created" then
+      assert(not told[e.path], e.path)
+      told[e.path] = true
+      n = n + 1
+    end
+  end
+  await making
+  await fs.write_file(dir .. "/last", "")
+  expect(watcher, dir, "created last")
+end)
+
+test("a directory that is moved away is no longer told of", async function()
+  local dir <close> = await fs.temp_dir()
+  local other <close> = await fs.temp_dir()
+  await fs.mkdir(dir .. "/a/b", {parents = true})
+  local watcher <close> = await fs.watch(dir:path(), {recursive = true})
+  await fs.rename(dir .. "/a", other .. "/a")
+  expect(watcher, dir, "removed a/")
+  await fs.write_file(other .. "/a/b/c", "")
+  await fs.write_file(dir .. "/d", "")
+  expect(watcher, dir, "created d")
+end)
+
+test("events are iterated until the watcher is closed", async function()
+  local dir <close> = await fs.temp_dir()
+  local watcher = await fs.watch(dir:path())
+  local names = {}
+  local looping = asyncio.create_task((async function()
+    for e in watcher:events() do names[#names + 1] = e.type end
+    return "ended"
+  end)())
+  await fs.mkdir(dir .. "/a")
+  while #names == 0 do await asyncio.sleep(0) end
+  watcher:close()
+  equal(await looping, "ended")
+  equal(names, {"created"})
+  for _ in watcher:events() do error("not reached") end
+end)
+
+test("a watcher is iterated itself", async function()
+  local dir <close> = await fs.temp_dir()
+  local watcher <close> = await fs.watch(dir:path())
+  await fs.mkdir(dir .. "/a")
+  for e in watcher do
+    equal(e.path, dir .. "/a")
+    break
+  end
+end)
+
+test("the removed root ends it", async function()
+  local dir <close> = await fs.temp_dir()
+  await fs.mkdir(dir .. "/a")
+  local watcher <close> = await fs.watch(dir .. "/a", {recursive = true})
+  await fs.remove(dir .. "/a")
+  local e = await watcher:next()
+  equal(e.type, "removed")
+  equal(e.path, dir .. "/a")
+  equal(await watcher:next(), nil)
+end)
+
+test("nothing to watch", async function()
+  local e = expect_error(asyncio.OSError, fs.watch, "/none")
+  equal(e.code, "ENOENT")
+  equal(e.path, "/none")
+end)
+
+test("a next that is cancelled loses nothing", async function()
+  local dir <close> = await fs.temp_dir()
+  local watcher <close> = await fs.watch(dir:path(), {recursive = true})
+  local names = 0
+  for i = 1, 20 do
+    await fs.mkdir(dir .. "/" .. i)
+    for turns = 0, 3 do
+      local waiting = asyncio.create_task(watcher:next())
+      for _ = 1, turns do await asyncio.sleep(0) end
+      waiting:cancel()
+      await asyncio.wait {waiting}
+      if not waiting:cancelled() then names = names + 1 end
+    end
+    while names < i do
+      await watcher:next()
+      names = names + 1
+    end
+  end
+  equal(names, 20)
+end)
+
+test("one task waits at a time", async function()
+  local dir <close> = await fs.temp_dir()
+  local watcher <close> = await fs.watch(dir:path())
+  local waiting = asyncio.create_task(watcher:next())
+  await asyncio.sleep(0)
+  expect_error("next: another task is waiting", watcher.next, watcher)
+  await fs.mkdir(dir .. "/a")
+  equal((await waiting).type, "created")
+end)
