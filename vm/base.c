@@ -117,6 +117,22 @@ static int postpone(lua_State *L, neap_Vm *vm) {
   return 0;
 }
 
+/*
+ * _postpone(f, error) -> whether the running coroutine is being closed, so
+ * that it cannot await: then f(error) will be called by whoever closes it
+ */
+static int base_postpone(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  int closing = vm->closed == L && !lua_isyieldable(L);
+  lua_settop(L, 2);
+  if (closing) {
+    lua_pushvalue(L, 1);
+    (void)postpone(L, vm);
+  }
+  lua_pushboolean(L, closing);
+  return 1;
+}
+
 /* __close of what defer returned: calls f(error) and awaits an async one */
 static int defer_close(lua_State *L) {
   neap_Vm *vm = np_vm(L);
@@ -198,5 +214,7 @@ void np_base_open(lua_State *L) {
   lua_setfield(L, -2, "catch");
   lua_pushcfunction(L, base_defer);
   lua_setfield(L, -2, "defer");
+  lua_pushcfunction(L, base_postpone);
+  lua_setfield(L, -2, "_postpone");
   lua_pop(L, 1);
 }

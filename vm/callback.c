@@ -365,11 +365,19 @@ static int report(lua_State *L) {
   return 0;
 }
 
+/* _warn(text): tells the host */
+static int warn(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  if (!vm->closing)
+    neap_report(vm, NEAP_REPORT_WARNING, luaL_checkstring(L, 1), NULL);
+  return 0;
+}
+
 void np_callback_open(lua_State *L) {
   static const luaL_Reg functions[] = {
     {"_call_soon", call_soon}, {"_call_at", call_at},
     {"_call_later", call_later}, {"_set_exception_handler", set_handler},
-    {"_report", report}, {NULL, NULL}};
+    {"_report", report}, {"_warn", warn}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
     {"cancel", handle_cancel}, {"cancelled", handle_cancelled},
     {"when", handle_when}, {NULL, NULL}};

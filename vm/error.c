@@ -443,19 +443,28 @@ static int message_text(lua_State *L, int index) {
   return 0;
 }
 
-/* Adds the errors of a group, one per line, to the text on top. */
+/* Adds the errors of a group and their tracebacks to the text on top. */
 static void group_text(lua_State *L, int index) {
   int i, text = lua_gettop(L), n;
   if (!np_error_is(L, index, "ExceptionGroup")) return;
   lua_getfield(L, index, "errors");
-  n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
+  lua_getfield(L, index, "traces");
+  n = lua_istable(L, text + 1) ? (int)lua_rawlen(L, text + 1) : 0;
   for (i = 1; i <= n; i++) {
     lua_rawgeti(L, text + 1, i);
-    message_text(L, lua_gettop(L));
-    lua_pushfstring(L, "%s\n  %d: %s", lua_tostring(L, text), i,
+    message_text(L, text + 3);
+    group_text(L, text + 3);
+    if (lua_istable(L, text + 2)) lua_rawgeti(L, text + 2, i);
+    else lua_pushnil(L);
+    lua_pushfstring(L, "%d: %s%s%s", i, lua_tostring(L, text + 4),
+                    lua_isstring(L, text + 5) ? "\n" : "",
+                    lua_isstring(L, text + 5) ? lua_tostring(L, text + 5)
+                                              : "");
+    luaL_gsub(L, lua_tostring(L, -1), "\n", "\n  ");
+    lua_pushfstring(L, "%s\n  %s", lua_tostring(L, text),
                     lua_tostring(L, -1));
     lua_replace(L, text);
-    lua_settop(L, text + 1);
+    lua_settop(L, text + 2);
   }
   lua_settop(L, text);
 }

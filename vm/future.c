@@ -118,7 +118,7 @@ static void push_name(lua_State *L, np_Future *f, int index) {
   if (f->flags & NP_F_TASK)
     lua_pushfstring(L, "Task-%I", (LUAI_UACINT)f->id);
   else
-    lua_pushliteral(L, "Future");
+    lua_pushstring(L, f->flags & NP_F_GATHER ? "gather" : "Future");
 }
 
 /* Reports the error of the future at `index` if it was never looked at. */
@@ -166,8 +166,7 @@ void np_report_all_lost(lua_State *L) {
   lua_settop(L, top);
 }
 
-/* Arranges that the failed future at `index` is reported if it is lost. */
-static void watch_loss(lua_State *L, np_Future *f, int index) {
+void np_future_watch(lua_State *L, np_Future *f, int index) {
   if (f->flags & NP_F_RETRIEVED) return;
   index = lua_absindex(L, index);
   lua_newuserdatauv(L, 0, 1);
@@ -210,7 +209,7 @@ void np_future_reject(lua_State *L, int index, int watch) {
   f = lua_touserdata(L, index);
   f->flags |= NP_F_SINGLE;
   lua_setiuservalue(L, index, 1);
-  if (watch) watch_loss(L, f, index);
+  if (watch) np_future_watch(L, f, index);
 }
 
 static int plain_cancel(np_Future *f) {
@@ -530,7 +529,7 @@ static int copy_outcome(lua_State *L) {
   np_extra_set_nonnil(L, 2, "traceback");
   np_extra_get(L, 1, "spawned");
   np_extra_set_nonnil(L, 2, "spawned");
-  if (from->state == NP_FAILED) watch_loss(L, to, 2);
+  if (from->state == NP_FAILED) np_future_watch(L, to, 2);
   np_future_finish(to->vm, to, from->state);
   return 0;
 }

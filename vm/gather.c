@@ -133,6 +133,7 @@ static void keep_traces(lua_State *L, Gather *g) {
     np_extra_set_nonnil(L, -2, "traceback");
     lua_pushvalue(L, top);
     np_extra_set_nonnil(L, -2, "spawned");
+    np_future_watch(L, &g->f, -1);
   }
   lua_settop(L, top - 2);
 }
@@ -341,7 +342,7 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
   lua_setfield(L, results, "n");
   g = (Gather *)np_future_sized(L, NP_R_FUTURE, sizeof *g);
   g->f.cancel = gather_cancel;
-  g->f.flags = as_list ? NP_F_SINGLE : 0;
+  g->f.flags = NP_F_GATHER | (as_list ? NP_F_SINGLE : 0);
   g->sink.store = child_store;
   g->sink.done = child_done;
   g->n = n;

@@ -43,12 +43,18 @@ static void cancel_tasks(Group *g) {
 static void task_store(lua_State *L, np_Sink *s, neap_Task *t, int first,
                        int n, int status) {
   Group *g = of_sink(s);
-  (void)t;
+  lua_Integer at;
   (void)n;
   if (status != NP_FAILED) return;
   lua_rawgeti(L, LUA_REGISTRYINDEX, g->errors);
+  at = (lua_Integer)lua_rawlen(L, -1) + 1;
   lua_pushvalue(L, first);
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_rawseti(L, -2, at);
+  lua_getfield(L, -1, "traces");
+  np_take_traces(L, t, first);
+  if (lua_isnil(L, -1)) lua_pop(L, 1);
+  else lua_concat(L, 2);
+  lua_rawseti(L, -2, at);
 }
 
 static void unlink_task(Group *g, neap_Task *t) {

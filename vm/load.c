@@ -3,7 +3,7 @@
  *
  * Source that has neither word goes to Lua untouched. The rest is
  * translated and wrapped, so that the chunk's function has _ENV as its first
- * upvalue, as every chunk has, and the five functions behind the words after
+ * upvalue, as every chunk has, and the six functions behind the words after
  * it, out of reach of any name in the script. require is written anew,
  * because Lua's cannot be suspended and a module may await.
  */
@@ -19,9 +19,9 @@
 
 /* What the upvalues after _ENV are called, less the prefix. */
 static const char *const words[] = {"call", "await", "method", "async",
-                                    "nil"};
+                                    "nil", "return"};
 static const int values[] = {NP_R_CALLS, NP_R_AWAIT, NP_R_METHOD,
-                             NP_R_ASYNC, NP_R_NIL};
+                             NP_R_ASYNC, NP_R_NIL, NP_R_RETURN};
 #define NWORDS ((int)(sizeof words / sizeof *words))
 
 /* == Loading text ===================================================== */

@@ -10,6 +10,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -717,6 +720,12 @@ int main(int argc, char **argv) {
     host.argv = only_name;
   }
   occupy_standard_files();
+#ifdef __GLIBC__
+  /* A program that reads and writes blocks would otherwise give the end of
+   * the heap back to the kernel, and fetch it again, for each of them. */
+  (void)mallopt(M_TRIM_THRESHOLD, 16 << 20);
+  (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
   if (argc == 3 && strcmp(argv[1], "translate") == 0)
     host.translate = argv[2];
   else

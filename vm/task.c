@@ -147,6 +147,31 @@ static void inherit_context(lua_State *L, neap_Vm *vm, neap_Task *t) {
   t->flags |= NP_T_CONTEXT;
 }
 
+/* In debug mode a task knows the whole stack that spawned it. */
+static void remember_spawn(lua_State *L, neap_Task *t) {
+  np_task_push(L, t);
+  np_traceback(L, L, 0);
+  luaL_gsub(L, lua_tostring(L, -1), "stack traceback:", "");
+  lua_remove(L, -2);
+  luaL_gsub(L, lua_tostring(L, -1), "\n\t", "\n\t\t");
+  lua_remove(L, -2);
+  np_extra_set(L, -2, "spawn_stack");
+  lua_pop(L, 1);
+}
+
+/* Pushes "\n\tspawned at FILE:LINE", with the stack if that is known. */
+static void spawn_text(lua_State *L, neap_Task *t) {
+  np_site_push(L, t->line, t->source);
+  lua_pushfstring(L, "\n\tspawned at %s", lua_tostring(L, -1));
+  lua_remove(L, -2);
+  if (t->future == NULL) return;
+  np_task_push(L, t);
+  np_extra_get(L, -1, "spawn_stack");
+  lua_remove(L, -2);
+  if (lua_isstring(L, -1)) lua_concat(L, 2);
+  else lua_pop(L, 1);
+}
+
 /*
  * Makes the task that will run the coroutine object on top, and pops that.
  * It gets a thread only when it starts, so that many short tasks share few.
@@ -177,6 +202,7 @@ static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
   lua_xmove(L, vm->store, 1);
   lua_rawseti(vm->store, NP_S_STARTS, (lua_Integer)slot + 1);
   inherit_context(L, vm, t); /* an error leaves a task that ends by itself */
+  if (vm->debug) remember_spawn(L, t);
   return t;
 }
 
@@ -341,14 +367,14 @@ void np_take_traces(lua_State *L, neap_Task *t, int index) {
     if (lua_rawequal(L, index, -1)) {
       lua_rawgeti(L, top + 1, 2);
       lua_rawgeti(L, top + 1, 3);
-      np_site_push(L, t->line, t->source);
-      if (t->source != 0)
-        lua_pushfstring(L, "%s\n\tspawned at %s",
-                        lua_isstring(L, top + 4) ? lua_tostring(L, top + 4)
-                                                 : "",
-                        lua_tostring(L, top + 5));
-      else
-        lua_pushvalue(L, top + 4);
+      if (t->source != 0) {
+        if (!lua_isstring(L, top + 4)) {
+          lua_pushliteral(L, "");
+          lua_replace(L, top + 4);
+        }
+        spawn_text(L, t);
+        lua_concat(L, 2);
+      }
       lua_replace(L, top + 2);
       lua_copy(L, top + 3, top + 1);
       lua_settop(L, top + 2);
@@ -383,6 +409,7 @@ static int task_store(lua_State *L, int state, int first) {
   if (t->sink != NULL) {
     t->sink->store(L, t->sink, t, first, n, state);
     lua_settop(L, first + n - 1);
+    if (t->future != NULL) t->future->flags |= NP_F_RETRIEVED;
   }
   if (t->future == NULL) return 0;
   np_task_push(L, t);
@@ -623,7 +650,10 @@ void np_interrupt_handle(neap_Vm *vm) {
   (void)np_task_cancel(vm->main);
 }
 
-/* Runs before the next instruction of whatever runs. */
+/* How many instructions a script may run after an interrupt before that is
+ * raised between two of them and not at an await. */
+#define PATIENCE 100000
+
 static void on_interrupt(lua_State *L, lua_Debug *ar) {
   neap_Vm *vm = np_vm(L);
   (void)ar;
@@ -649,8 +679,7 @@ void neap_interrupt(neap_Vm *vm) {
   lua_State *running = vm->running;
   vm->interrupted = 1;
   if (running != NULL)
-    lua_sethook(running, on_interrupt,
-                LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+    lua_sethook(running, on_interrupt, LUA_MASKCOUNT, PATIENCE);
   (void)uv_async_send(&vm->async);
 }
 
@@ -731,10 +760,12 @@ static int sleep_done(lua_State *L, int status, lua_KContext value) {
 static int task_sleep(lua_State *L) {
   int whole;
   lua_Integer n = lua_tointegerx(L, 1, &whole); /* faster for what is one */
-  lua_Number s = whole ? (lua_Number)n : luaL_checknumber(L, 1);
+  lua_Number s = whole ? (lua_Number)n : lua_tonumberx(L, 1, &whole);
   neap_Task *t = np_park_check(L);
   int value = lua_gettop(L) > 1;
-  if (s != s) return luaL_argerror(L, 1, "number expected, got nan");
+  if (!whole || s != s)
+    return np_error(L, "asyncio.sleep needs a number of seconds, not %s",
+                    whole ? "nan" : luaL_typename(L, 1));
   if (value) lua_settop(L, 2);
   if (!(s > 0) || (t->flags & NP_T_MUST_CANCEL)) {
     np_ready(t->vm, &t->link.node);

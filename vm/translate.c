@@ -63,6 +63,7 @@ typedef struct Parser {
   int depth;
   int failed;         /* `token` is T_BAD from now on */
   int starved;        /* failed because memory is out */
+  Span awaited;       /* the await expression that was parsed last */
   size_t seam;        /* the end of an async function expression that what
                          follows it would call or index; 0 if none */
   Edit *edits;
@@ -796,6 +797,7 @@ static void await_expression(Parser *p) {
     else insert(p, p->last, ")");
   }
   edit_fill(p, slot, await.start, cut, put_text(p, opening));
+  p->awaited = (Span){await.start, p->last};
 }
 
 /* == Parser: expressions =============================================== */
@@ -919,9 +921,21 @@ static int at_block_end(const Parser *p) {
          t == T_UNTIL || t == T_BAD;
 }
 
+/*
+ * A lone await that is returned must not become a tail call: the traceback
+ * would lack the line that waits.
+ */
 static void return_statement(Parser *p) {
   next(p);
+  size_t start = p->token.start;
+  size_t slot = at_await(p) ? edit_reserve(p, 1) : 0;
+  int awaits = at_await(p);
   if (!at_block_end(p) && !test(p, ';')) expressions(p, (Span){0, 0});
+  if (awaits && !p->failed && p->awaited.start == start &&
+      p->awaited.end == p->last) {
+    edit_fill(p, slot, start, 0, put_text(p, "\1return("));
+    insert(p, p->last, ")");
+  }
   accept(p, ';');
 }
 
@@ -1003,10 +1017,10 @@ static void block(Parser *p) {
   }
 }
 
-/* == The five names ==================================================== */
+/* == The six names ==================================================== */
 
 static const char *const our_names[] = {
-  "call", "await", "method", "async", "nil"
+  "call", "await", "method", "async", "nil", "return"
 };
 
 /*
@@ -1019,7 +1033,7 @@ static long spelling_of(const char *name, size_t length) {
   while (i < length && i < 11 && is_digit(name[i]))
     number = number * 10 + (name[i++] - '0');
   if (i > 2 && (number == 0 || i == length || name[i++] != '_')) return -1;
-  for (size_t k = 0; k < 5; k++) {
+  for (size_t k = 0; k < 6; k++) {
     const char *suffix = our_names[k];
     if (strlen(suffix) == length - i && !memcmp(suffix, name + i, length - i))
       return number;
@@ -1155,9 +1169,9 @@ void np_translation_free(np_Translation *t) {
 
 char *np_translate_wrap(const np_Translation *t, size_t *length) {
   static const char head[] =
-      "local _ENV,\1call,\1await,\1method,\1async,\1nil=... "
+      "local _ENV,\1call,\1await,\1method,\1async,\1nil,\1return=... "
       "return function(...) if nil then "
-      "_ENV,\1call,\1await,\1method,\1async,\1nil=nil end ";
+      "_ENV,\1call,\1await,\1method,\1async,\1nil,\1return=nil end ";
   static const char tail[] = "\nend";
   size_t head_length = expand(head, sizeof(head) - 1, t->prefix, NULL);
   size_t total = head_length + t->length + sizeof(tail) - 1;

@@ -2,8 +2,8 @@
  * translate.h - neap's two words, `async` and `await`, in plain Lua 5.4.
  *
  * The translator reads a whole chunk and rewrites what `async function` and
- * `await NAME` mean into calls through five names, which the loader gives to
- * the chunk as upvalues 2 to 6. With the usual spelling `__` they are:
+ * `await NAME` mean into calls through six names, which the loader gives to
+ * the chunk as upvalues 2 to 7. With the usual spelling `__` they are:
  *
  *   await f(x)                 __call[f or __nil"f"](x)
  *   await a.b.f "s"            __call[a.b.f or __nil".f"]"s"
@@ -11,6 +11,7 @@
  *   await q:get(x)             __call[q.get or __nil":get"](q,x)
  *   await a.b:c(x)             __method(a.b,"c",x)
  *   await t                    __await(t)
+ *   return await t             return __return(__await(t))
  *   async function M.f(a) end  M.f=__async("M.f",function(a) end)
  *   async function M:f(a) end  M.f=__async("M:f",function(self,a) end)
  *   local async function f()   local f f=__async("f",function() ... end)
@@ -49,7 +50,7 @@ typedef struct np_Translation {
   size_t length;    /* of `text`, without the NUL */
   int balanced;     /* `text` is a complete chunk that may be wrapped; if 0,
                        Lua will refuse it and has the message to show */
-  char prefix[32];  /* what the five names begin with: "__", or another
+  char prefix[32];  /* what the six names begin with: "__", or another
                        spelling if the source uses one of them itself */
   int error_line;   /* line and message, without position, of a misuse that */
   char error[160];  /* Lua would not report by itself; "" if there is none,
@@ -77,7 +78,7 @@ int np_translate_mentions(const char *source, size_t length);
  * Gives the text to compile, to be freed by you, or NULL if memory is out:
  * a chunk of one line more at its end whose call
  *
- *   chunk(_ENV, call, await, method, async, nil_)
+ *   chunk(_ENV, call, await, method, async, nil_, return_)
  *
  * returns the function that runs the source, a vararg function with upvalues
  * in that order. Only for a translation that has text and is balanced.

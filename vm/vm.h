@@ -51,7 +51,8 @@ enum {
   NP_F_TASK = 1,      /* made for a task: a Lua Task */
   NP_F_RETRIEVED = 2, /* somebody looked at the error */
   NP_F_SINGLE = 4,    /* the value is itself, not in a list with n */
-  NP_F_GROUP = 8      /* it is of group.c */
+  NP_F_GROUP = 8,     /* it is of group.c */
+  NP_F_GATHER = 16    /* of gather.c */
 };
 
 /*
@@ -369,6 +370,8 @@ void np_future_resolve(lua_State *L, int index, int n);
 void np_future_reject(lua_State *L, int index, int watch);
 np_Future *np_future_sized(lua_State *L, int what, size_t size);
 void np_report_all_lost(lua_State *L);
+/* Arranges that the failed future at `index` is reported if it is lost. */
+void np_future_watch(lua_State *L, np_Future *f, int index);
 int np_future_cancel(np_Future *f);
 
 /* Moves all who wait for it into the ready ring. */

@@ -82,7 +82,9 @@ local function future_list(list, what, coroutines)
   local seen, futures = {}, {}
   for i = 1, #list do
     local x = list[i]
-    if not isfuture(x) and not (coroutines and iscoroutine(x)) then
+    local meta = coroutines and getmetatable(x)
+    if not isfuture(x) and not (coroutines and iscoroutine(x)) and
+       not (type(meta) == "table" and meta.__await) then
       error(("%s needs %s: number %d is a %s"):format(what,
         coroutines and "awaitables" or "tasks or futures", i,
         iscoroutine(x) and "coroutine object (give it to create_task)" or

@@ -22,7 +22,7 @@ local function new(options)
   if options.limit and options.limit < 1 then
     error("option 'limit' of asyncio.TaskGroup must be at least 1", 2)
   end
-  local errors = {}
+  local errors = {traces = {}}
   return setmetatable({
     core = asyncio._group(errors), errors = errors,
     parent = asyncio.current_task(), limit = options.limit,
@@ -124,7 +124,7 @@ local function wait_for_all(self)
   return cancelled
 end
 
-function TaskGroup:__close(e)
+local function close(self, e)
   local is_cancel = e ~= nil and asyncio.iserror(e, asyncio.CancelledError)
   local count, aborting = state(self.core)
   self.exiting = true
@@ -143,11 +143,26 @@ function TaskGroup:__close(e)
     self.parent:uncancel()
     self.parent:cancel()
   end
+  local traces = errors.traces
+  errors.traces = nil
   local group = asyncio.ExceptionGroup.new(
     ("%d error%s in a TaskGroup"):format(#errors,
                                          #errors == 1 and "" or "s"))
-  group.errors = errors
+  group.errors, group.traces = errors, traces
   error(group, 0)
+end
+
+function TaskGroup:__close(e)
+  self.closed = true
+  local function end_scope(why) return close(self, why) end
+  if not asyncio._postpone(end_scope, e) then close(self, e) end
+end
+
+function TaskGroup:__gc()
+  if not self.closed then
+    asyncio._warn("a TaskGroup was never left: write local tg <close> = " ..
+                  "asyncio.TaskGroup()")
+  end
 end
 
 return {TaskGroup = new}

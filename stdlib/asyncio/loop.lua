@@ -12,14 +12,34 @@ Loop.__index = Loop
 --- loop:time() -> seconds, the clock of call_at and timeout_at
 function Loop:time() return asyncio.time() end
 
+-- Raises at the caller's caller unless f is a function and, if `what` is
+-- given, `when` a number of that.
+local function check_call(name, f, what, when)
+  if what and (type(when) ~= "number" or when ~= when) then
+    error(("%s needs %s, not %s"):format(name, what,
+      type(when) == "number" and "nan" or "a " .. type(when) .. " value"), 3)
+  elseif type(f) ~= "function" then
+    error(("%s needs a function, not a %s value"):format(name, type(f)), 3)
+  end
+end
+
 --- loop:call_soon(f, ...) -> handle with cancel() and cancelled()
-function Loop:call_soon(f, ...) return asyncio._call_soon(f, ...) end
+function Loop:call_soon(f, ...)
+  check_call("call_soon", f)
+  return asyncio._call_soon(f, ...)
+end
 
 --- loop:call_later(seconds, f, ...) -> handle, which also has when()
-function Loop:call_later(s, f, ...) return asyncio._call_later(s, f, ...) end
+function Loop:call_later(s, f, ...)
+  check_call("call_later", f, "a number of seconds", s)
+  return asyncio._call_later(s, f, ...)
+end
 
 --- loop:call_at(time, f, ...) -> handle
-function Loop:call_at(time, f, ...) return asyncio._call_at(time, f, ...) end
+function Loop:call_at(time, f, ...)
+  check_call("call_at", f, "a time", time)
+  return asyncio._call_at(time, f, ...)
+end
 
 function Loop:create_task(x, options)
   return asyncio.create_task(x, options)

@@ -134,15 +134,15 @@ async function Queue:get()
   return item
 end
 
--- put_item and get_item keep and give; they do not count.
+-- _put_item and _get_item only keep and give; they do not count.
 
-function Queue.put_item(self, item)
+function Queue._put_item(self, item)
   local size = self[SIZE]
   if size > self[MASK] then grow(self) end
   self[ITEMS][(self[HEAD] + size & self[MASK]) + 1] = item
 end
 
-function Queue.get_item(self)
+function Queue._get_item(self)
   local items, head = self[ITEMS], self[HEAD]
   local item = items[head + 1]
   items[head + 1] = false
@@ -156,7 +156,7 @@ function Queue:put_nowait(item)
     if self.is_shutdown then stopped() end
     error(asyncio.QueueFull.new("the queue is full"), 0)
   end
-  self:put_item(item)
+  self:_put_item(item)
   self[SIZE] = self[SIZE] + 1
   self[UNFINISHED] = self[UNFINISHED] + 1
   if self[GETTING] > 0 then wake_next(self, GETTERS) end
@@ -168,7 +168,7 @@ function Queue:get_nowait()
     if self.is_shutdown then stopped() end
     error(asyncio.QueueEmpty.new("the queue is empty"), 0)
   end
-  local item = self:get_item()
+  local item = self:_get_item()
   self[SIZE] = self[SIZE] - 1
   if self[PUTTING] > 0 then wake_next(self, PUTTERS) end
   return item
@@ -218,7 +218,7 @@ function Queue:shutdown(immediate)
   self[LIMIT] = -1
   if immediate then
     while self[SIZE] > 0 do
-      self:get_item()
+      self:_get_item()
       self[SIZE] = self[SIZE] - 1
       if self[UNFINISHED] > 0 then self[UNFINISHED] = self[UNFINISHED] - 1 end
     end
@@ -249,9 +249,9 @@ end
 
 local Stack = derive("LifoQueue")
 
-function Stack.put_item(self, item) self[ITEMS][self[SIZE] + 1] = item end
+function Stack._put_item(self, item) self[ITEMS][self[SIZE] + 1] = item end
 
-function Stack.get_item(self)
+function Stack._get_item(self)
   local items, n = self[ITEMS], self[SIZE]
   local item = items[n]
   items[n] = nil
@@ -261,7 +261,7 @@ end
 -- A binary heap; the smallest by `less` comes first.
 local Heap = derive("PriorityQueue")
 
-function Heap.put_item(self, item)
+function Heap._put_item(self, item)
   local items, less, i = self[ITEMS], self.less, self[SIZE] + 1
   while i > 1 do
     local up = i // 2
@@ -272,7 +272,7 @@ function Heap.put_item(self, item)
   items[i] = item
 end
 
-function Heap.get_item(self)
+function Heap._get_item(self)
   local items, less, n = self[ITEMS], self.less, self[SIZE]
   local top, item = items[1], items[n]
   items[n] = nil
