@@ -50,6 +50,7 @@ typedef struct Child {
   Orphans *orphans;
   pid_t pid;
   int pidfd;      /* or -1 */
+  int ours[3];    /* our ends of its pipes until they are streams, or -1 */
   int running;    /* not reaped yet */
   int detached;   /* closing lets it live */
   int leader;     /* of a process group: signals go to all of it */
@@ -114,6 +115,11 @@ void np_child_open(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &orphans_key);
+}
+
+static void fd_close(int *fd) {
+  if (*fd >= 0) (void)close(*fd);
+  *fd = -1;
 }
 
 /* == Its end ========================================================== */
@@ -227,6 +233,7 @@ static int watch_start(lua_State *L, Child *c) {
 static void child_close(neap_Handle *h) {
   Child *c = (Child *)h;
   watch_stop(c);
+  for (int i = 0; i < 3; i++) fd_close(&c->ours[i]);
   waiters_wake(c, NEAP_ECLOSED);
   if (!c->running) return;
   c->ending = !c->detached;
@@ -248,11 +255,6 @@ typedef struct Spawn {
   int cleared[3]; /* O_NONBLOCK was taken off what is shared with us */
   gid_t *groups;
 } Spawn;
-
-static void fd_close(int *fd) {
-  if (*fd >= 0) (void)close(*fd);
-  *fd = -1;
-}
 
 static int spawn_gc(lua_State *L) {
   Spawn *s = lua_touserdata(L, 1);
@@ -430,19 +432,10 @@ static int spawn_fail(lua_State *L, const Spawn *s, int err, int stage) {
   return neap_fail(L, err, "spawn %s", program);
 }
 
-/* Pushes our end of stream i, which is the caller's now, or nil. */
-static void ours_push(lua_State *L, Spawn *s, int i) {
-  if (s->ours[i] >= 0)
-    lua_pushinteger(L, s->ours[i]);
-  else
-    lua_pushnil(L);
-  s->ours[i] = -1;
-}
-
 /*
  * core.spawn{argv=, paths=, env=, cwd=, stdin=, stdout=, stderr=, pty=,
  * rows=, cols=, detached=, new_group=, uid=, gid=, groups=}
- * -> Child and our ends of the pipes as descriptors, or nil for each
+ * -> Child
  */
 int np_child_spawn(lua_State *L) {
   Spawn *s;
@@ -461,7 +454,7 @@ int np_child_spawn(lua_State *L) {
   s->launch.cwd = lua_tostring(L, -1);
   user_set(L, s);
   c = neap_handle_new(L, sizeof *c, &np_child_class);
-  c->pidfd = -1;
+  c->pidfd = c->ours[0] = c->ours[1] = c->ours[2] = -1;
   c->orphans = orphans_get(L);
   (void)orphans_reap(c->orphans);
   c->detached = s->launch.session = flag(L, "detached");
@@ -479,9 +472,12 @@ int np_child_spawn(lua_State *L) {
     neap_handle_close(&c->handle);
     return neap_fail(L, err, "spawn %s", s->launch.argv[0]);
   }
-  for (int i = 0; i < 3; i++) fd_close(&s->theirs[i]);
-  for (int i = 0; i < 3; i++) ours_push(L, s, i);
-  return 4;
+  for (int i = 0; i < 3; i++) {
+    fd_close(&s->theirs[i]);
+    c->ours[i] = s->ours[i];
+    s->ours[i] = -1;
+  }
+  return 1;
 }
 
 /* == The class ======================================================== */
@@ -562,6 +558,26 @@ static int child_pid(lua_State *L) {
   return 1;
 }
 
+static int *end_check(lua_State *L) {
+  lua_Integer i = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, i >= 0 && i < 3, 2, "out of range");
+  return &child_check(L)->ours[i];
+}
+
+/* child:fd(i) -> our end of its stream i, lent; nil if there is none */
+static int child_fd(lua_State *L) {
+  int fd = *end_check(L);
+  if (fd < 0) return 0;
+  lua_pushinteger(L, fd);
+  return 1;
+}
+
+/* child:taken(i): that end is somebody else's now */
+static int child_taken(lua_State *L) {
+  *end_check(L) = -1;
+  return 0;
+}
+
 /* child:resize(fd, rows, cols) */
 static int child_resize(lua_State *L) {
   struct winsize size;
@@ -577,6 +593,8 @@ const luaL_Reg np_child_methods[] = {
   {"kill", child_kill},
   {"ending", child_ending},
   {"pid", child_pid},
+  {"fd", child_fd},
+  {"taken", child_taken},
   {"resize", child_resize},
   {NULL, NULL}
 };

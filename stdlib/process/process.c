@@ -80,12 +80,6 @@ static int process_fileno(lua_State *L) {
   return 1;
 }
 
-/* core.close_fd(fd) */
-static int process_close_fd(lua_State *L) {
-  (void)close((int)luaL_checkinteger(L, 1));
-  return 0;
-}
-
 /* == Users ============================================================ */
 
 /* Pushes the list of groups of a user. */
@@ -151,7 +145,6 @@ static const luaL_Reg functions[] = {
   {"pid", process_pid},
   {"environ", process_environ},
   {"fileno", process_fileno},
-  {"close_fd", process_close_fd},
   {"user", process_user},
   {"group", process_group},
   {NULL, NULL}

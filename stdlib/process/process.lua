@@ -217,19 +217,14 @@ end
 
 local names = {"stdin", "stdout", "stderr"}
 
--- Streams for our ends. If one cannot be made, the others are given back.
-local function open_streams(self, fds)
+-- Makes streams of our ends. One that fails is the child's to close.
+local function open_streams(self)
+  local child = self._child
   for i, name in ipairs(names) do
-    if fds[i] then
-      local ok, stream = pcall(net._open_fd, fds[i])
-      if not ok then
-        for rest = i + 1, 3 do
-          if fds[rest] then core.close_fd(fds[rest]) end
-        end
-        self:close()
-        error(stream, 0)
-      end
-      self[name] = stream
+    local fd = child:fd(i - 1)
+    if fd then
+      self[name] = net._open_fd(fd)
+      child:taken(i - 1)
     end
   end
 end
@@ -249,10 +244,14 @@ local function start(name, argv, options)
     end
     spec[stream] = descriptor_of(options[stream])
   end
-  local child, a, b, c = core.spawn(spec)
+  local child = core.spawn(spec)
   local self = setmetatable({_child = child, pid = child:pid()}, Process)
   self._detached, self._pty = options.detached, options.pty
-  open_streams(self, {a, b, c})
+  local ok, e = pcall(open_streams, self)
+  if not ok then
+    self:close()
+    error(e, 0)
+  end
   if options.pty then self.stdout = self.stdin end
   for _, stream in ipairs(names) do
     if is_stream(options[stream]) then options[stream]:close() end
