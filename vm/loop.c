@@ -56,7 +56,9 @@ int neap_timer_start(neap_Vm *vm, neap_Timer *t, uint64_t when) {
 
 void neap_timer_stop(neap_Vm *vm, neap_Timer *t) {
   np_HeapNode *node = (np_HeapNode *)t;
-  if (np_heap_test(node)) np_heap_remove(&vm->timers, node);
+  if (!np_heap_test(node)) return;
+  np_heap_remove(&vm->timers, node);
+  if (!vm->turning) arm(vm); /* it may be all that keeps the loop alive */
 }
 
 /* Fires what is due. */

@@ -230,7 +230,7 @@ local function measure(number)
     lua, system = math.max(lua, used), math.max(system, all_of_it)
     return
   end
-  assert(used < lua * 1.05 + 32, ("Lua uses %.0f KiB, before %.0f")
+  assert(used < lua * 1.2 + 64, ("Lua uses %.0f KiB, before %.0f")
     :format(used, lua))
   assert(all_of_it < system * 1.10 + 2048, ("resident are %d KiB, before %d")
     :format(all_of_it, system))
