@@ -57,6 +57,7 @@ typedef struct Child {
   int ending;     /* what is left of the group ends with it */
   int status;     /* from waitpid, once reaped */
   int lost;       /* somebody else reaped it */
+  int made;       /* what is above is set */
 } Child;
 
 /* The registry has the machine's Orphans under this address. */
@@ -232,6 +233,7 @@ static int watch_start(lua_State *L, Child *c) {
 
 static void child_close(neap_Handle *h) {
   Child *c = (Child *)h;
+  if (!c->made) return;
   watch_stop(c);
   for (int i = 0; i < 3; i++) fd_close(&c->ours[i]);
   waiters_wake(c, NEAP_ECLOSED);
@@ -256,12 +258,15 @@ typedef struct Spawn {
   gid_t *groups;
 } Spawn;
 
-static int spawn_gc(lua_State *L) {
-  Spawn *s = lua_touserdata(L, 1);
+static void spawn_close(Spawn *s) {
   for (int i = 0; i < 3; i++) {
     fd_close(&s->theirs[i]);
     fd_close(&s->ours[i]);
   }
+}
+
+static int spawn_gc(lua_State *L) {
+  spawn_close(lua_touserdata(L, 1));
   return 0;
 }
 
@@ -421,10 +426,11 @@ static void user_set(lua_State *L, Spawn *s) {
   l->ngroups = (size_t)n;
 }
 
-static int spawn_fail(lua_State *L, const Spawn *s, int err, int stage) {
+static int spawn_fail(lua_State *L, Spawn *s, int err, int stage) {
   const char *program = s->launch.argv[0];
   err = uv_translate_sys_error(err);
   fds_restore(s);
+  spawn_close(s);
   if (stage == NP_STAGE_CWD)
     return neap_fail(L, err, "spawn %s: cwd %s", program, s->launch.cwd);
   if (stage == NP_STAGE_USER)
@@ -455,6 +461,7 @@ int np_child_spawn(lua_State *L) {
   user_set(L, s);
   c = neap_handle_new(L, sizeof *c, &np_child_class);
   c->pidfd = c->ours[0] = c->ours[1] = c->ours[2] = -1;
+  c->made = 1;
   c->orphans = orphans_get(L);
   (void)orphans_reap(c->orphans);
   c->detached = s->launch.session = flag(L, "detached");
@@ -469,6 +476,7 @@ int np_child_spawn(lua_State *L) {
   c->running = 1;
   err = watch_start(L, c);
   if (err < 0) {
+    spawn_close(s);
     neap_handle_close(&c->handle);
     return neap_fail(L, err, "spawn %s", s->launch.argv[0]);
   }

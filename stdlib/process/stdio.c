@@ -29,7 +29,7 @@ typedef struct File {
   char *bytes;      /* being read or written */
   size_t size, sent;
   ssize_t result;   /* of the last operation: bytes or a code */
-  int fd;
+  int fd;           /* 0 before it is opened and when it is closed */
   int busy;         /* the request is in flight */
   int writing;      /* and writes */
   int has_result;   /* bytes that were read and nobody has taken */
@@ -38,8 +38,8 @@ typedef struct File {
 /* == libuv's side ===================================================== */
 
 static void fd_close(File *f) {
-  if (f->fd >= 0) (void)close(f->fd);
-  f->fd = -1;
+  if (f->fd > 0) (void)close(f->fd);
+  f->fd = 0;
 }
 
 static int request_start(File *f, uv_fs_cb on_done) {
@@ -198,9 +198,12 @@ int np_stdio_open(lua_State *L) {
   f = neap_handle_new(L, sizeof *f, &np_stdio_class);
   f->loop = neap_loop(L);
   f->wait.what = name;
-  f->fd = fcntl(number, F_DUPFD_CLOEXEC, 3);
-  if (f->fd >= 0) return 1;
-  number = errno;
-  neap_handle_close(&f->handle);
-  return neap_fail(L, uv_translate_sys_error(number), "%s", name);
+  fd = fcntl(number, F_DUPFD_CLOEXEC, 3);
+  if (fd < 0) {
+    pollable = uv_translate_sys_error(errno);
+    neap_handle_close(&f->handle);
+    return neap_fail(L, pollable, "%s", name);
+  }
+  f->fd = fd;
+  return 1;
 }

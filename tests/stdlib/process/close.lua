@@ -199,3 +199,18 @@ test("a machine ends with everything still open", async function()
   local a, b = result.stdout:match "(%d+)\t(%d+)"
   assert(not is_there(a) and not is_there(b))
 end)
+
+test("a scope in a callback closes at once", async function()
+  local done = asyncio.Future()
+  asyncio.get_running_loop():call_soon(function()
+    local child
+    do
+      local scoped <close> = spawn {"sleep", "60"}
+      child = scoped
+    end
+    done:set_result(child)
+  end)
+  local child = await done
+  assert(child:closed())
+  expect_gone(child.pid)
+end)

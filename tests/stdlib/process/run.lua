@@ -324,3 +324,52 @@ test("mistakes are told at the caller's line", async function()
     assert(e:find "harness%.lua:%d+: run: " or e:find "run%.lua:%d+: run: ", e)
   end
 end)
+
+test("without descriptors left, it fails and leaves none", async function()
+  local result = await run {"sh", "-c", ([[
+    ulimit -n 40; exec %s -e '
+    local process = require "neap.process"
+    local function try() return await process.run({"true"}) end
+    assert(try().status == 0)
+    local files = {}
+    repeat
+      local file = io.open("/dev/null")
+      files[#files + 1] = file
+    until not file
+    local codes, n = {}, #files
+    repeat
+      local ok, e = pcall(try)
+      if not ok then
+        codes[e.code] = (codes[e.code] or 0) + 1
+        table.remove(files):close()
+      end
+    until ok
+    print(codes.EMFILE > 3, n - #files < 12, next(codes, next(codes)))
+    ']]):format("/proc/" .. process.pid .. "/exe")}
+  equal(result, {status = 0, stdout = "true\ttrue\tnil\n", stderr = ""})
+end)
+
+test("an ignored SIGCHLD does not cost the status", async function()
+  local result = await run {"sh", "-c", ([[
+    trap "" CHLD; exec %s -e '
+    local process = require "neap.process"
+    print((await process.run {"sh", "-c", "exit 3"}).status)
+    ']]):format("/proc/" .. process.pid .. "/exe")}
+  equal(result, {status = 0, stdout = "3\n", stderr = ""})
+end)
+
+test("debug mode has nothing to say", async function()
+  local result = await run {"/proc/" .. process.pid .. "/exe", "--debug", "-e",
+    [[local process = require "neap.process"
+    for i = 1, 3 do
+      local name = i == 3 and "sleep" or "cat"
+      pcall(function()
+        await process.run({name, name == "sleep" and "9" or nil},
+          {input = "x", timeout = 0.2})
+      end)
+      collectgarbage()
+      await asyncio.sleep(0)
+    end
+    collectgarbage()]]}
+  equal(result, {status = 0, stdout = "", stderr = ""})
+end)
