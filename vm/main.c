@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
@@ -42,6 +43,7 @@ typedef struct Options {
   int version;     /* 1: -v, 2: --version, which does nothing else */
   int execute;     /* an -e was given */
   int debug;
+  double block_limit; /* 0 if none was given */
   int help;
 } Options;
 
@@ -65,8 +67,31 @@ static void complain(const char *program, const char *text) {
   fflush(stderr);
 }
 
+/*
+ * Where a tree of tasks goes: into the file that `neap ps` has made for us
+ * and waits at, if it is our user's, or else to stderr.
+ */
+static void write_dump(const char *text) {
+  char path[64];
+  struct stat info;
+  int fd;
+  snprintf(path, sizeof(path), "/tmp/neap-ps.%ld", (long)getpid());
+  fd = open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
+      info.st_uid == geteuid()) {
+    (void)dprintf(fd, "%s\n", text);
+  } else {
+    complain(NULL, text);
+  }
+  if (fd >= 0) (void)close(fd);
+}
+
 static void on_report(neap_Vm *vm, const neap_Report *report) {
   Host *host = neap_data(vm);
+  if (report->kind == NEAP_REPORT_DUMP) {
+    write_dump(report->text);
+    return;
+  }
   if (report->kind == NEAP_REPORT_ERROR) host->failed = 1;
   complain("neap", report->text);
   if (report->traceback != NULL) complain(NULL, report->traceback);
@@ -74,7 +99,8 @@ static void on_report(neap_Vm *vm, const neap_Report *report) {
 
 static const char USAGE[] =
     "usage: neap [options] [script [arguments]]\n"
-    "       neap translate FILE\n";
+    "       neap translate FILE\n"
+    "       neap ps PID\n";
 
 static const char OPTIONS[] =
     "Options, those of lua first:\n"
@@ -88,6 +114,8 @@ static const char OPTIONS[] =
     "  --         end the options\n"
     "  -          end the options and run standard input\n"
     "  --debug    debug mode, as NEAP_DEBUG=1\n"
+    "  --block-limit=SECONDS\n"
+    "             debug mode, and what it calls a step that blocks (0.1)\n"
     "  --version  print the version and end\n"
     "  --help     print this and end\n";
 
@@ -125,7 +153,14 @@ static void print_version(int kind) {
 /* == The command line =================================================== */
 
 static int long_option(Options *o, const char *arg) {
+  static const char limit[] = "--block-limit=";
   if (strcmp(arg, "--debug") == 0) return o->debug = 1;
+  if (strncmp(arg, limit, sizeof(limit) - 1) == 0) {
+    char *end;
+    o->block_limit = strtod(arg + sizeof(limit) - 1, &end);
+    o->debug = 1;
+    return *end == '\0' && o->block_limit > 0;
+  }
   if (strcmp(arg, "--help") == 0) return o->help = 1;
   if (strcmp(arg, "--version") == 0) return o->version = 2;
   return 0;
@@ -182,6 +217,14 @@ static void parse(Options *o, int argc, char **argv) {
  */
 static neap_Vm *volatile interruptible;
 static volatile sig_atomic_t interrupted;
+
+static neap_Vm *volatile dumpable;
+
+static void on_dump_signal(int sig) {
+  neap_Vm *vm = dumpable;
+  (void)sig;
+  if (vm != NULL) neap_dump(vm);
+}
 
 /* The first one cancels the main task, the second one ends the process. */
 static void on_interrupt(int sig) {
@@ -551,12 +594,43 @@ static int print_values(Host *host, lua_State *L, int n) {
   return LUA_OK;
 }
 
+/* At the prompt of the line editor each one cancels what runs, or the line. */
+static void on_cancel(int sig) {
+  neap_Vm *vm = interruptible;
+  (void)sig;
+  if (vm != NULL) neap_interrupt(vm);
+}
+
+static int has_module(const char *name) {
+  const neap_Module *m = neap_modules;
+  while (m->name != NULL && strcmp(m->name, name) != 0) m++;
+  return m->name != NULL;
+}
+
+/* Has the module edit lines and run them; 0 if it is not in the build or
+ * there is no terminal to do it on. */
+static int run_editor(Host *host, lua_State *L) {
+  static const char text[] = "return await require 'neap.repl'.run()";
+  int n, done = 1;
+  if (!has_module("neap.repl")) return 0;
+  if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) return 0;
+  handle(SIGINT, on_cancel);
+  if (neap_load(L, text, sizeof(text) - 1, "=repl", "t") != LUA_OK)
+    (void)failure(host, L, 0);
+  else if (run(host, L, 0, "repl", &n) == LUA_OK && n > 0)
+    done = lua_toboolean(L, -n);
+  if (handled_by(SIGINT, on_cancel)) handle(SIGINT, SIG_DFL);
+  lua_settop(L, 0);
+  return done;
+}
+
 /*
  * Reads, runs and prints until the input ends or os.exit is called. Messages
  * have no program's name in front, and no error sets the exit status.
  */
 static void run_interactive(Host *host, lua_State *L) {
   int n, status = host->status;
+  if (run_editor(host, L)) return;
   host->program = NULL;
   for (lua_settop(L, 0); read_line(host, L, 1); lua_settop(L, 0)) {
     if (!load_expression(L) && load_statement(host, L) != LUA_OK)
@@ -692,12 +766,17 @@ static void run_machine(Host *host) {
     host->status = EXIT_FAILURE;
     return;
   }
+  if (host->options.block_limit > 0)
+    neap_set_block_limit(vm, host->options.block_limit);
+  dumpable = vm;
+  handle(SIGUSR1, on_dump_signal);
   handle(SIGPIPE, on_broken_pipe);
   handle(SIGINT, SIG_DFL); /* see interrupts_on */
   call(host, neap_state(vm), protected_main);
   if (!neap_exiting(vm, &host->status))
     call(host, neap_state(vm), protected_finish);
   (void)neap_exiting(vm, &host->status);
+  dumpable = NULL;
   neap_vm_free(vm);
 }
 
@@ -714,6 +793,7 @@ static int flush_output(void) {
 
 int main(int argc, char **argv) {
   char name[] = "neap", *only_name[] = {name, NULL};
+  char execute[] = "-e", call_ps[64], *ps[] = {name, execute, call_ps, NULL};
   Host host = {.argc = argc, .argv = argv, .program = "neap"};
   if (argc < 1) {
     host.argc = 1;
@@ -726,6 +806,16 @@ int main(int argc, char **argv) {
   (void)mallopt(M_TRIM_THRESHOLD, 16 << 20);
   (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
+  if (argc == 3 && strcmp(argv[1], "ps") == 0) {
+    if (strspn(argv[2], "0123456789") != strlen(argv[2]) ||
+        strlen(argv[2]) > 10) {
+      complain("neap", "ps needs the number of a process");
+      return EXIT_FAILURE;
+    }
+    snprintf(call_ps, sizeof(call_ps), "require 'neap.ps' '%s'", argv[2]);
+    host.argc = 3;
+    host.argv = ps;
+  }
   if (argc == 3 && strcmp(argv[1], "translate") == 0)
     host.translate = argv[2];
   else

@@ -1,0 +1,348 @@
+--[[
+repl.lua - require "neap.repl": a session at a prompt.
+
+A session reads lines from a front: the terminal, whose line editor is in C
+(neap.repl.core), or a stream. Each chunk runs in a task of its own.
+]]
+
+local core = require "neap.repl.core"
+local chunk = require "neap.repl.chunk"
+local show = require "neap.repl.show"
+local asyncio = require "neap.asyncio"
+
+local repl = {format = show.value}
+
+-- == History ============================================================
+
+local HISTORY = 1000
+
+local function history_path()
+  local path = os.getenv "NEAP_HISTORY"
+  if path then return path ~= "" and path or nil end
+  local home = os.getenv "HOME"
+  return home and home .. "/.neap_history"
+end
+
+local function escape(text)
+  return (text:gsub("\\", "\\\\"):gsub("\n", "\\n"))
+end
+
+local function unescape(text)
+  return (text:gsub("\\(.)", function(c) return c == "n" and "\n" or c end))
+end
+
+-- Gives the editor what the file has, and keeps the file short.
+local function load_history(editor, path)
+  local file = path and io.open(path, "rb")
+  if not file then return end
+  local lines = {}
+  for line in file:lines() do lines[#lines + 1] = line end
+  file:close()
+  local first = math.max(1, #lines - HISTORY + 1)
+  for i = first, #lines do editor:remember(unescape(lines[i])) end
+  if #lines > 2 * HISTORY then
+    local new = path .. ".new"
+    os.remove(new)
+    if core.append(new, table.concat(lines, "\n", first) .. "\n") then
+      os.rename(new, path)
+    end
+  end
+end
+
+-- == The terminal =======================================================
+
+local Terminal = {is_main = true}
+Terminal.__index = Terminal
+
+local function is_set(name)
+  local value = os.getenv(name)
+  return value ~= nil and value ~= ""
+end
+
+local function new_terminal(env)
+  local editor = core.editor()
+  if not editor then return nil end
+  local term = os.getenv "TERM"
+  local self = setmetatable({
+    editor = editor, env = env, history = history_path(),
+    colour = term ~= nil and term ~= "" and term ~= "dumb"
+      and not is_set "NO_COLOR",
+  }, Terminal)
+  load_history(editor, self.history)
+  return self
+end
+
+function Terminal:columns() return self.editor:columns() end
+
+function Terminal:write(text)
+  io.stdout:write(text)
+  io.stdout:flush()
+end
+
+function Terminal:complain(text)
+  io.stdout:flush()
+  io.stderr:write(text)
+end
+
+local function complete_line(self, line, cursor)
+  local complete = require "neap.repl.complete"
+  local list, typed = complete.find(line:sub(1, cursor), self.env)
+  local common = complete.common(list)
+  if #list > 1 and #common == typed then
+    self.editor:print(complete.columns(list, self:columns()))
+  end
+  self.editor:insert(#common > typed and common:sub(typed + 1) or nil)
+end
+
+-- A line; nil at the end; false if it was given up.
+function Terminal:read(prompt)
+  local editor = self.editor
+  if self.colour and not prompt:find "\27" then
+    prompt = "\1\27[1m\1" .. prompt .. "\1\27[0m\1"
+  end
+  editor:start(prompt)
+  while true do
+    local ok, what, text, cursor = asyncio.catch(await, editor:next())
+    if not ok then
+      if self.exiting or editor:closed() then error(what, 0) end
+      editor:clear()
+      return false
+    elseif what == "line" then
+      return text
+    elseif what == "end" then
+      return nil
+    end
+    local fine = asyncio.catch(complete_line, self, text, cursor)
+    if not fine then editor:clear() return false end
+  end
+end
+
+function Terminal:remember(text)
+  if text == self.last or not text:find "%S" then return end
+  self.last = text
+  self.editor:remember(text)
+  if self.history then core.append(self.history, escape(text) .. "\n") end
+end
+
+function Terminal:close()
+  if not self.editor:closed() then self.editor:close() end
+end
+
+-- == A stream ===========================================================
+
+-- What is printed there goes to the stream, not to our own stdout.
+local Remote = {is_main = false, colour = false}
+Remote.__index = Remote
+
+function Remote:columns() return 80 end
+function Remote:write(text) await self.stream:write(text) end
+Remote.complain = Remote.write
+function Remote:remember() end
+function Remote:close() end
+
+function Remote:read(prompt)
+  self:write(prompt)
+  local line = await self.stream:read_line()
+  return line and line:gsub("\r$", "")
+end
+
+local function remote_env(self, env)
+  local own = {}
+  function own.print(...)
+    local texts = table.pack(...)
+    for i = 1, texts.n do texts[i] = tostring(texts[i]) end
+    self:write(table.concat(texts, "\t", 1, texts.n) .. "\n")
+  end
+  return setmetatable(own, {__index = env, __newindex = function(_, key, value)
+    if rawget(own, key) ~= nil or tostring(key):find "^_%d*$" then
+      rawset(own, key, value)
+    else
+      env[key] = value
+    end
+  end})
+end
+
+-- == A session ==========================================================
+
+local Session = {}
+Session.__index = Session
+
+local function prompt_of(self, name, default)
+  local value = self.env[name]
+  if value == nil then return default end
+  local ok, text = pcall(tostring, value)
+  return ok and #text < 200 and not text:find "\n" and text or default
+end
+
+-- The function of what was typed; or nil and a message or nothing. "end" at
+-- the end.
+local function read_chunk(self)
+  local text
+  while true do
+    local line = self.front:read(
+      text and prompt_of(self, "_PROMPT2", ">> ")
+      or prompt_of(self, "_PROMPT", "> "))
+    if not line then
+      if line == nil and not text then return nil, "end" end
+      if line == nil then self.front:write "\n" end
+      return nil
+    end
+    text = text and text .. "\n" .. line or line
+    local f, what = chunk.load(text, self.env)
+    if f or what then
+      self.front:remember(text)
+      return f, not f and self:error_text(what) or nil
+    end
+  end
+end
+
+-- Without our own frames.
+function Session:error_text(e, task)
+  local lines = {}
+  for line in (core.error_text(e, task) .. "\n"):gmatch "(.-)\n" do
+    if not line:find "^%s+.*stdlib/repl/"
+       and not line:find "^%s+spawned at repl:1$" then
+      lines[#lines + 1] = line
+    end
+  end
+  if lines[#lines] == "stack traceback:" then lines[#lines] = nil end
+  return table.concat(lines, "\n")
+end
+
+function Session:complain(text)
+  self.front:complain(show.paint("error", text, self.front.colour) .. "\n")
+end
+
+-- Waits until the task has ended. A cancellation of our own is one of it.
+local function await_end(self, task)
+  local cancelled
+  while not task:done() do
+    local ok, e = asyncio.catch(await, asyncio.wait{task})
+    if not ok then
+      cancelled = e
+      task:cancel()
+    end
+  end
+  if self.front.is_main then core.set_main(asyncio.current_task()) end
+  if cancelled and not self.front.is_main then error(cancelled, 0) end
+end
+
+local function keep(self, values)
+  local env = self.env
+  env._ = values[1]
+  for i = 2, math.max(values.n, self.kept) do env["_" .. i] = values[i] end
+  self.kept = values.n
+end
+
+local function show_values(self, values)
+  keep(self, values)
+  self.front:write(show.values(values, {
+    width = self.front:columns(), colour = self.front.colour,
+  }) .. "\n")
+end
+
+local function run_chunk(self, f)
+  local task = core.spawn(f, "stdin")
+  if self.front.is_main then core.set_main(task) end
+  await_end(self, task)
+  if task:cancelled() then return self:complain "cancelled" end
+  local e = task:exception()
+  if e ~= nil then return self:complain(self:error_text(e, task)) end
+  local values = table.pack(task:result())
+  if values.n > 0 then show_values(self, values) end
+end
+
+-- What was dropped is reported now, not some lines later.
+local function tidy()
+  if collectgarbage "count" < 16384 then collectgarbage() end
+end
+
+local function loop(self)
+  while true do
+    local f, message = read_chunk(self)
+    if message == "end" then break end
+    if f then
+      local ok, e = asyncio.catch(run_chunk, self, f)
+      if not ok then
+        local is_cancel = asyncio.iserror(e, asyncio.CancelledError)
+        if not self.front.is_main or not is_cancel or self.front.exiting then
+          error(e, 0)
+        end
+      end
+      f = nil
+      tidy()
+    elseif message then
+      self:complain(message)
+    end
+  end
+  self.front:write "\n"
+end
+
+local function with_help(self)
+  if self.env.help ~= nil then return end
+  self.env.help = function(...)
+    self.front:write(require "neap.repl.help".text(...) .. "\n")
+  end
+  self.own_help = self.env.help
+end
+
+-- The terminal must be itself again when the program ends in a line.
+local function guard_exit(front)
+  local exit = os.exit
+  local function guarded(...)
+    front.exiting = true
+    front:close()
+    return exit(...)
+  end
+  os.exit = guarded
+  return asyncio.defer(function()
+    if os.exit == guarded then os.exit = exit end
+    front:close()
+  end)
+end
+
+local known = {stream = true, env = "table", banner = "string"}
+
+local function check_options(options)
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    error(("options of repl.run must be a table, not a %s")
+      :format(type(options)), 3)
+  end
+  for name, value in pairs(options) do
+    if not known[name] then
+      error(("unknown option '%s' for repl.run"):format(tostring(name)), 3)
+    elseif known[name] ~= true and type(value) ~= known[name] then
+      error(("option '%s' of repl.run must be a %s, not a %s")
+        :format(name, known[name], type(value)), 3)
+    end
+  end
+  return options
+end
+
+--- repl.run([{stream=, env=, banner=}]) -> boolean
+--
+-- Holds a session until its end: at the terminal, or over `stream`, which
+-- has read_line and write as those of neap.net. Lines run in `env` (_G).
+-- Gives false, at once, if there is no terminal.
+async function repl.run(options)
+  options = check_options(options)
+  local env = options.env or _G
+  local front
+  if options.stream then
+    front = setmetatable({stream = options.stream}, Remote)
+    env = remote_env(front, env)
+  else
+    front = new_terminal(env)
+    if not front then return false end
+  end
+  local self = setmetatable({front = front, env = env, kept = 0}, Session)
+  local _ <close> = front.is_main and guard_exit(front) or nil
+  with_help(self)
+  if options.banner then front:write(options.banner .. "\n") end
+  loop(self)
+  if self.own_help and env.help == self.own_help then env.help = nil end
+  return true
+end
+
+return repl

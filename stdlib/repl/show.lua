@@ -1,0 +1,220 @@
+--[[
+show.lua - require "neap.repl.show": values as text that a person can read.
+
+Nested tables are indented when they do not fit on a line; keys are sorted;
+what contains itself, lies deep or is long is shortened.
+]]
+
+local MOST_DEPTH, MOST_ITEMS, MOST_STRING = 6, 100, 2000
+local MOST_NODES = 5000
+
+local plain = setmetatable({}, {__index = function() return "" end})
+local colours = {
+  string = "\27[32m", number = "\27[33m", boolean = "\27[35m",
+  ["nil"] = "\27[90m", other = "\27[36m", key = "\27[34m",
+  error = "\27[31m", off = "\27[0m", prompt = "\27[1m", dim = "\27[90m",
+}
+
+local escapes = {
+  ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r", ["\\"] = "\\\\",
+  ['"'] = '\\"', ["\0"] = "\\0", ["\27"] = "\\27",
+}
+
+local function escape_byte(c) return ("\\x%02X"):format(c:byte()) end
+
+local function quote(text)
+  local short = text
+  if #text > MOST_STRING then
+    -- Not in the middle of a character.
+    short = text:sub(1, MOST_STRING):gsub("[\xC0-\xFF][\x80-\xBF]*$", "")
+  end
+  short = short:gsub('[%c\\"\127]', function(c)
+    return escapes[c] or escape_byte(c)
+  end)
+  if not utf8.len(short) then short = short:gsub("[\x80-\xFF]", escape_byte) end
+  short = '"' .. short .. '"'
+  if #text > MOST_STRING then
+    short = ("%s... (%d bytes)"):format(short, #text)
+  end
+  return short
+end
+
+-- tostring may call the script's code, which may fail.
+local function text_of(value)
+  local ok, text = pcall(tostring, value)
+  if ok and type(text) == "string" then return text end
+  return ("<%s whose __tostring fails>"):format(type(value))
+end
+
+-- == What a table holds =================================================
+
+local ranks = {number = 1, string = 2, boolean = 3}
+
+local function comes_before(a, b)
+  local ta, tb = type(a), type(b)
+  if ta ~= tb then
+    local ra, rb = ranks[ta] or 4, ranks[tb] or 4
+    if ra ~= rb then return ra < rb end
+    return ta < tb
+  end
+  if ta == "number" or ta == "string" then return a < b end
+  return text_of(a) < text_of(b)
+end
+
+-- The length of the list part, and the other keys, sorted; and how many
+-- keys were too many to be sorted.
+local function keys_of(t)
+  local n, keys, more = 0, {}, 0
+  while rawget(t, n + 1) ~= nil do n = n + 1 end
+  for key in next, t do
+    if math.type(key) ~= "integer" or key < 1 or key > n then
+      if #keys < 10000 then keys[#keys + 1] = key else more = more + 1 end
+    end
+  end
+  table.sort(keys, comes_before)
+  return n, keys, more
+end
+
+local reserved = {}
+for word in ([[and break do else elseif end false for function goto if in
+  local nil not or repeat return then true until while]]):gmatch "%l+" do
+  reserved[word] = true
+end
+
+-- == A value as a tree of pieces ========================================
+
+-- A piece is a string, or {open, close, items...}; `width` is how many
+-- columns it takes on one line.
+
+local Shower = {}
+Shower.__index = Shower
+
+function Shower:paint(kind, text)
+  return self.colours[kind] .. text .. self.colours.off, utf8.len(text) or #text
+end
+
+function Shower:simple(value)
+  local kind = type(value)
+  if kind == "string" then return self:paint("string", quote(value)) end
+  if not ranks[kind] and value ~= nil then kind = "other" end
+  return self:paint(kind, text_of(value))
+end
+
+function Shower:key(key)
+  if type(key) == "string" and key:find "^[%a_][%w_]*$"
+     and not reserved[key] then
+    return self:paint("key", key)
+  end
+  local text, width = self:simple(key)
+  return "[" .. text .. "]", width + 2
+end
+
+local function has_own_text(t)
+  local meta = getmetatable(t)
+  return type(meta) == "table" and rawget(meta, "__tostring") ~= nil
+end
+
+function Shower:items(t, depth)
+  local piece = {width = 2}
+  local n, keys, more = keys_of(t)
+  local count = 0
+  local function put(name, name_width, value)
+    count = count + 1
+    local inner, width = self:piece(value, depth + 1)
+    piece[#piece + 1] = {name = name, value = inner}
+    piece.width = piece.width + name_width + width + 2
+  end
+  for i = 1, math.min(n, MOST_ITEMS) do put("", 0, rawget(t, i)) end
+  for _, key in ipairs(keys) do
+    if count >= MOST_ITEMS then break end
+    local name, width = self:key(key)
+    put(name .. " = ", width + 3, rawget(t, key))
+  end
+  local left = n + #keys + more - count
+  if left > 0 then
+    local text, width = self:paint("dim", ("... %d more"):format(left))
+    piece[#piece + 1] = {name = "", value = text}
+    piece.width = piece.width + width
+  end
+  return piece
+end
+
+-- The piece of a value, and its width on one line.
+function Shower:piece(value, depth)
+  self.nodes = self.nodes + 1
+  if type(value) ~= "table" or has_own_text(value) then
+    return self:simple(value)
+  end
+  if self.open[value] then return self:paint("dim", "<cycle>") end
+  local meta = getmetatable(value)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  name = type(name) == "string" and name .. " " or ""
+  if next(value) == nil then return self:paint("other", name .. "{}") end
+  if depth >= MOST_DEPTH or self.nodes > MOST_NODES then
+    return self:paint("dim", name .. "{...}")
+  end
+  self.open[value] = true
+  local piece = self:items(value, depth)
+  self.open[value] = nil
+  piece.head = name
+  piece.width = piece.width + #name
+  return piece, piece.width
+end
+
+-- Appends the lines of a piece; `left` is the indentation.
+function Shower:write(piece, left, used)
+  local out = self.out
+  if type(piece) == "string" then
+    out[#out + 1] = piece
+    return
+  end
+  local flat = left + used + piece.width <= self.width
+  local inner = (" "):rep(left + 2)
+  out[#out + 1] = piece.head .. "{"
+  for i, item in ipairs(piece) do
+    if not flat then out[#out + 1] = "\n" .. inner end
+    out[#out + 1] = item.name
+    self:write(item.value, flat and 0 or left + 2,
+               flat and -math.huge or #item.name)
+    if i < #piece then out[#out + 1] = flat and ", " or "," end
+  end
+  out[#out + 1] = flat and "}" or "\n" .. (" "):rep(left) .. "}"
+end
+
+local show = {}
+
+--- show.value(value [, {width = 80, colour = false}]) -> text
+--
+-- The value as text, without a newline at its end. Lines are kept within
+-- `width` columns where that can be done.
+function show.value(value, options)
+  local self = setmetatable({
+    colours = options and options.colour and colours or plain,
+    width = options and options.width or 80,
+    out = {}, open = {}, nodes = 0,
+  }, Shower)
+  local piece = self:piece(value, 0)
+  self:write(piece, 0, 0)
+  return table.concat(self.out)
+end
+
+--- show.values(list, options) -> text
+--
+-- Several values, list.n of them, as print puts them; one to a line if one
+-- of them takes more than a line.
+function show.values(list, options)
+  local texts, tall = {}, false
+  for i = 1, list.n do
+    texts[i] = show.value(list[i], options)
+    tall = tall or texts[i]:find "\n" ~= nil
+  end
+  return table.concat(texts, tall and "\n" or "\t")
+end
+
+--- show.paint(kind, text, on) -> text in the colour of that kind, if on
+function show.paint(kind, text, on)
+  if not on then return text end
+  return colours[kind] .. text .. colours.off
+end
+
+return show
