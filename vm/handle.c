@@ -11,12 +11,15 @@
 
 #include "vm.h"
 
-enum { CLOSED = 1, COLLECTED = 2, RELEASED = 4 };
+enum {
+  CLOSED = 1, COLLECTED = 2, RELEASED = 4,
+  UNBORN = 8 /* its module does not know it yet */
+};
 
 static void maybe_free(neap_Handle *h) {
   neap_Vm *vm = h->vm;
   if (!(h->state & COLLECTED) || h->uv != NULL || h->pins > 0) return;
-  if (h->cls->release != NULL && !(h->state & RELEASED)) {
+  if (h->cls->release != NULL && !(h->state & (RELEASED | UNBORN))) {
     h->state |= RELEASED;
     h->cls->release(h);
   }
@@ -37,7 +40,7 @@ void neap_handle_close(neap_Handle *h) {
   if (h->state & CLOSED) return;
   h->state |= CLOSED;
   h->vm->nopen--;
-  if (h->cls->close != NULL) h->cls->close(h);
+  if (h->cls->close != NULL && !(h->state & UNBORN)) h->cls->close(h);
   if (h->uv != NULL) uv_close((uv_handle_t *)h->uv, on_closed);
 }
 
@@ -84,6 +87,7 @@ void *neap_handle_new(lua_State *L, size_t size, const neap_Class *cls) {
   h->vm = vm;
   h->cls = cls;
   h->size = size;
+  h->state = UNBORN;
   h->next = vm->handles;
   if (h->next != NULL) h->next->prev = h;
   vm->handles = h;
@@ -94,6 +98,7 @@ void *neap_handle_new(lua_State *L, size_t size, const neap_Class *cls) {
   lua_pushvalue(L, -2);
   lua_rawsetp(L, -2, h);
   lua_pop(L, 1);
+  h->state = 0;
   return h;
 }
 

@@ -149,7 +149,8 @@ static void *work(void *ud) {
     int n;
     start(L,
           "local q, sum = asyncio.Queue(3), 0\n"
-          "local async function put() for i = 1, 500 do await q:put(i) end end\n"
+          "local async function put()\n"
+          "  for i = 1, 500 do await q:put(i) end end\n"
           "local async function get() for i = 1, 500 do\n"
           "  sum = sum + await q:get() await asyncio.sleep(0) end end\n"
           "await asyncio.gather(put(), get())\n"
