@@ -187,11 +187,12 @@ test("a task may be abandoned in the middle of a generator", async function()
   collectgarbage()
 end)
 
-test("a hundred thousand tasks are gathered", async function()
+test("very many tasks are gathered", async function()
+  local count = (os.getenv "NEAP_TEST_GC" or "") == "" and 100000 or 5000
   local list = {}
   local async function id(i) return i end
-  for i = 1, 100000 do list[i] = id(i) end
+  for i = 1, count do list[i] = id(i) end
   local got = await asyncio.gather(list, {})
-  equal(got.n, 100000)
-  equal(got[100000], 100000)
+  equal(got.n, count)
+  equal(got[count], count)
 end)
