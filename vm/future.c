@@ -121,6 +121,11 @@ static void push_name(lua_State *L, np_Future *f, int index) {
     lua_pushstring(L, f->flags & NP_F_GATHER ? "gather" : "Future");
 }
 
+void np_future_name_push(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  push_name(L, lua_touserdata(L, index), index);
+}
+
 /* Reports the error of the future at `index` if it was never looked at. */
 static void report_lost(lua_State *L, int index) {
   np_Future *f = lua_touserdata(L, index);

@@ -228,6 +228,8 @@ static void future_ended(neap_Vm *vm, np_Node *node) {
   child_ended(g, at, status);
 }
 
+uint32_t np_gather_pending(np_Future *f) { return ((Gather *)f)->pending; }
+
 /* == Starting ========================================================= */
 
 /* Number of an earlier awaitable that is the one at `index`, or 0. */

@@ -79,6 +79,8 @@ static void task_done(neap_Vm *vm, np_Sink *s, neap_Task *t) {
   g->errors = LUA_NOREF;
 }
 
+uint32_t np_group_count(np_Future *f) { return ((Group *)f)->count; }
+
 /* _group(errors) -> group of the running task */
 static int group_new(lua_State *L) {
   neap_Task *t = np_vm(L)->current;

@@ -104,6 +104,7 @@ static void on_check(uv_check_t *check) {
   if (vm->turning) return;
   vm->turning = 1;
   if (vm->interrupted) np_interrupt_handle(vm);
+  if (vm->dump) np_dump_report(vm->calls);
   fire_due(vm);
   start = 0;
   while (ran < SLICE_NODES && (n = np_ring_count(&vm->ready)) > 0) {

@@ -194,6 +194,8 @@ static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
   t->vm = vm;
   t->slot = slot;
   t->id = ++vm->ids;
+  t->parent = vm->current != NULL ? (uint32_t)vm->current->id : 0;
+  t->born = (uint32_t)uv_now(vm->loop);
   t->line = line;
   t->source = source;
   vm->slots[slot] = t;
@@ -527,7 +529,9 @@ static void task_step(neap_Vm *vm, np_Node *node) {
   t->nargs = 0;
   vm->current = t;
   vm->running = T;
+  vm->steps++;
   status = lua_resume(T, vm->L, n, &results);
+  if (vm->steps++ == vm->blocked_step) np_watch_ended(vm);
   vm->current = NULL;
   vm->running = NULL;
   vm->resumes = NULL;

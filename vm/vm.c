@@ -40,7 +40,16 @@ void neap_report(neap_Vm *vm, int kind, const char *text,
 
 int neap_failed(neap_Vm *vm) { return vm->failed; }
 int neap_debug(neap_Vm *vm) { return vm->debug; }
-void neap_set_debug(neap_Vm *vm, int on) { vm->debug = on; }
+
+void neap_set_debug(neap_Vm *vm, int on) {
+  vm->debug = on;
+  if (on) np_watch_start(vm);
+  else np_watch_stop(vm);
+}
+
+void neap_set_block_limit(neap_Vm *vm, double seconds) {
+  vm->slow = seconds;
+}
 lua_State *neap_state(neap_Vm *vm) { return vm->L; }
 neap_Vm *neap_vm(lua_State *L) { return np_vm(L); }
 struct uv_loop_s *neap_loop(lua_State *L) { return np_vm(L)->loop; }
@@ -92,14 +101,24 @@ static int debug_get(lua_State *L) {
 }
 
 static int debug_set(lua_State *L) {
-  np_vm(L)->debug = lua_toboolean(L, 1);
+  neap_set_debug(np_vm(L), lua_toboolean(L, 1));
   return 0;
+}
+
+/* _block_limit([seconds]) -> seconds; see neap_set_block_limit */
+static int block_limit(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  if (!lua_isnoneornil(L, 1))
+    neap_set_block_limit(vm, luaL_checknumber(L, 1));
+  lua_pushnumber(L, vm->slow);
+  return 1;
 }
 
 /* Runs the Lua half of asyncio, with the table that C has filled. */
 static void open_asyncio(lua_State *L, neap_Vm *vm) {
   static const luaL_Reg functions[] = {
-    {"_get_debug", debug_get}, {"_set_debug", debug_set}, {NULL, NULL}};
+    {"_get_debug", debug_get}, {"_set_debug", debug_set},
+    {"_block_limit", block_limit}, {NULL, NULL}};
   np_push(L, vm, NP_R_ASYNCIO);
   luaL_setfuncs(L, functions, 0);
   lua_pushvalue(L, -1);
@@ -135,6 +154,7 @@ static int open_all(lua_State *L) {
   np_base_open(L);
   np_load_open(L);
   np_handle_open(L);
+  np_dump_open(L);
   open_asyncio(L, vm);
   return 0;
 }
@@ -158,6 +178,8 @@ neap_Vm *neap_vm_new(const neap_Options *options) {
   if (vm == NULL) return NULL;
   memset(vm, 0, sizeof *vm);
   take_options(vm, options);
+  vm->slow = 0.1;
+  vm->steps = 2; /* even: no step runs; and not blocked_step */
   vm->postponed = LUA_NOREF;
   if (vm->alloc == NULL) {
     vm->slab = np_slab_new();
@@ -180,6 +202,7 @@ neap_Vm *neap_vm_new(const neap_Options *options) {
     neap_report(vm, NEAP_REPORT_ERROR, lua_tostring(vm->L, -1), NULL);
     goto fail;
   }
+  if (vm->debug) np_watch_start(vm);
   return vm;
 fail:
   neap_vm_free(vm);
@@ -292,6 +315,7 @@ static int finish(lua_State *L) {
 
 void neap_vm_free(neap_Vm *vm) {
   if (vm == NULL) return;
+  np_watch_stop(vm);
   if (vm->ref[NP_R_HANDLES] != 0) { /* it was opened, all but the Lua half */
     vm->exiting = 0;
     lua_settop(vm->L, 0);

@@ -114,6 +114,8 @@ struct neap_Task {
   neap_Task *prev, *next; /* all tasks of the machine, oldest first */
   neap_Task *group_prev, *group_next; /* those of its group */
   uint64_t id;
+  uint32_t parent; /* id of the task that spawned it, 0 if none */
+  uint32_t born;   /* ms of the loop's clock */
   uint32_t number; /* for its sink: which child it is */
   uint32_t turn;
   uint32_t slot;   /* its place in the tables of the store */
@@ -220,7 +222,10 @@ struct neap_Vm {
   int exiting, exit_code;
   lua_State *closed; /* a coroutine whose variables are being closed */
   int postponed;     /* reference of the list of what has to be awaited */
-  double slow;
+  double slow;          /* seconds: see watch.c */
+  struct np_Watch *watch;
+  uint64_t steps, blocked_step, blocked;
+  int dump;             /* somebody wants the tree of tasks */
   lua_CFunction traceback; /* debug.traceback */
 
   uv_check_t check;
@@ -458,6 +463,20 @@ void np_handle_open(lua_State *L);
 void np_handle_close_all(neap_Vm *vm);
 void np_timeout_open(lua_State *L);
 void np_gather_open(lua_State *L);
+uint32_t np_gather_pending(np_Future *f);
+uint32_t np_group_count(np_Future *f);
+
+/* Pushes the name of the task or future at `index`. */
+void np_future_name_push(lua_State *L, int index);
+
+/* == watch.c, dump.c: seeing ========================================== */
+
+void np_watch_start(neap_Vm *vm);
+void np_watch_stop(neap_Vm *vm);
+void np_watch_ended(neap_Vm *vm);
+void np_dump_open(lua_State *L);
+/* Reports the tree of tasks; raises nothing. */
+void np_dump_report(lua_State *L);
 void np_group_open(lua_State *L);
 
 #endif

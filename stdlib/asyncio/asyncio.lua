@@ -17,6 +17,7 @@ local parts = {
   Semaphore = "locks", BoundedSemaphore = "locks", Barrier = "locks",
   TaskGroup = "groups", ContextVar = "context",
   get_running_loop = "loop", get_event_loop = "loop",
+  dump_tasks = "dump", _dump = "dump",
 }
 
 local function load_part(name)

@@ -5,9 +5,25 @@
 
 local asyncio = asyncio
 
-local loop = {slow_callback_duration = 0.1}
+local loop = {}
 local Loop = {__name = "loop"}
-Loop.__index = Loop
+
+-- loop.slow_callback_duration: seconds; in debug mode a step that runs longer
+-- is reported while it runs.
+function Loop:__index(name)
+  if name == "slow_callback_duration" then return asyncio._block_limit() end
+  return Loop[name]
+end
+
+function Loop:__newindex(name, value)
+  if name ~= "slow_callback_duration" then
+    rawset(self, name, value)
+  elseif type(value) ~= "number" or not (value > 0) then
+    error("slow_callback_duration needs a number of seconds above 0", 2)
+  else
+    asyncio._block_limit(value)
+  end
+end
 
 --- loop:time() -> seconds, the clock of call_at and timeout_at
 function Loop:time() return asyncio.time() end

@@ -50,7 +50,8 @@ typedef struct neap_Report {
 enum {
   NEAP_REPORT_WARNING,  /* a coroutine never awaited, a scope not closed ... */
   NEAP_REPORT_ERROR,    /* an error that nobody retrieved: status 1 */
-  NEAP_REPORT_DEBUG     /* said in debug mode only */
+  NEAP_REPORT_DEBUG,    /* said in debug mode only */
+  NEAP_REPORT_DUMP      /* the tree of tasks, several lines */
 };
 
 /*
@@ -162,6 +163,18 @@ NEAP_API void neap_set_main(lua_State *L, int index);
  * called from a signal handler and from any thread.
  */
 NEAP_API void neap_interrupt(neap_Vm *vm);
+
+/*
+ * Has the tree of tasks reported soon (NEAP_REPORT_DUMP). May be called from
+ * a signal handler and from any thread.
+ */
+NEAP_API void neap_dump(neap_Vm *vm);
+
+/*
+ * In debug mode a step that runs longer than this many seconds is reported
+ * while it runs, with the Lua stack of the line that blocks; 0.1 by default.
+ */
+NEAP_API void neap_set_block_limit(neap_Vm *vm, double seconds);
 
 /*
  * If os.exit(code, true) was called in a task: 1 and the code. The host

@@ -1,0 +1,152 @@
+/*
+ * dump.c - what every task is doing, as Lua tables: asyncio._tasks().
+ *
+ * The tree and its text are made in Lua (stdlib/asyncio/dump.lua); here is
+ * only what Lua cannot see: states, waits, and the stacks of others.
+ */
+#include "vm.h"
+
+/* Pushes what a task that is parked on a future waits for. */
+static void push_awaited(lua_State *L, np_Future *f) {
+  if (f->task != NULL) {
+    np_task_push(L, f->task);
+    np_future_name_push(L, -1);
+    lua_pushfstring(L, "task '%s'", lua_tostring(L, -1));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+  } else if (f->flags & NP_F_GATHER) {
+    lua_pushfstring(L, "gather, %d to go", (int)np_gather_pending(f));
+  } else if (f->flags & NP_F_GROUP) {
+    lua_pushfstring(L, "the end of a TaskGroup, %d to go",
+                    (int)np_group_count(f));
+  } else {
+    lua_pushliteral(L, "a future");
+  }
+}
+
+static void push_wait(lua_State *L, neap_Task *t) {
+  neap_Vm *vm = t->vm;
+  if (t == vm->current) {
+    lua_pushliteral(L, "runs now");
+  } else if (!(t->flags & NP_T_STARTED)) {
+    lua_pushliteral(L, "has not started");
+  } else if (t->awaiting != NULL && t->awaiting->state == NP_PENDING) {
+    push_awaited(L, t->awaiting);
+  } else if (t->wait != NULL) {
+    lua_pushstring(L, t->wait->what != NULL ? t->wait->what : "C code");
+  } else if (np_heap_test((np_HeapNode *)&t->timer)) {
+    uint64_t when = np_heap_key(&vm->timers, (np_HeapNode *)&t->timer);
+    uint64_t now = uv_hrtime();
+    lua_pushfstring(L, "sleep, %f s to go",
+                    when > now ? (double)((when - now) / 1000000) / 1e3
+                               : 0.0);
+  } else {
+    lua_pushliteral(L, "is ready to run");
+  }
+}
+
+/* Pushes the name of the library function that the script awaits, or nil. */
+static void push_call(lua_State *L, neap_Task *t) {
+  lua_Debug ar;
+  int level, found = 0;
+  lua_pushnil(L);
+  if (t->L == NULL || t == t->vm->current) return;
+  for (level = 0; lua_getstack(t->L, level, &ar); level++) {
+    if (!lua_getinfo(t->L, "Slf", &ar)) return;
+    lua_xmove(t->L, L, 1);
+    if (np_is_script(&ar)) {
+      lua_pop(L, 1);
+      return;
+    }
+    np_push(L, t->vm, NP_R_NAMES);
+    lua_insert(L, -2);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (lua_type(L, -1) == LUA_TSTRING) {
+      lua_replace(L, -2);
+      found = 1;
+    } else {
+      lua_pop(L, 1);
+    }
+  }
+  if (found) return;
+}
+
+static void push_task(lua_State *L, neap_Task *t) {
+  neap_Vm *vm = t->vm;
+  lua_createtable(L, 0, 8);
+  np_task_push(L, t);
+  np_future_name_push(L, -1);
+  lua_setfield(L, -3, "name");
+  lua_setfield(L, -2, "task");
+  lua_pushinteger(L, (lua_Integer)(uint32_t)t->id);
+  lua_setfield(L, -2, "id");
+  lua_pushinteger(L, t->parent);
+  lua_setfield(L, -2, "parent");
+  lua_pushnumber(L, (double)((uint32_t)(uv_hrtime() / 1000000) - t->born) /
+                    1e3);
+  lua_setfield(L, -2, "age");
+  push_wait(L, t);
+  lua_setfield(L, -2, "waits");
+  push_call(L, t);
+  lua_setfield(L, -2, "call");
+  if (t->source != 0) {
+    np_site_push(L, t->line, t->source);
+    lua_setfield(L, -2, "spawned");
+  }
+  if (t->L != NULL) {
+    np_traceback(L, t->L, 0);
+    lua_setfield(L, -2, "stack");
+  }
+}
+
+/* _tasks() -> list of tables: task, name, id, parent, age, waits, call,
+ * spawned, stack */
+static int tasks(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  neap_Task *t;
+  lua_Integer n = 0;
+  lua_createtable(L, (int)vm->nlive, 0);
+  for (t = vm->tasks; t != NULL; t = t->next) {
+    push_task(L, t);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+/* Runs protected: reports the text of asyncio._dump(). */
+static int report_dump(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  np_push(L, vm, NP_R_ASYNCIO);
+  lua_getfield(L, -1, "_dump");
+  lua_call(L, 0, 1);
+  neap_report(vm, NEAP_REPORT_DUMP, luaL_checkstring(L, -1), NULL);
+  return 0;
+}
+
+void np_dump_report(lua_State *L) {
+  np_vm(L)->dump = 0;
+  if (!lua_checkstack(L, 5)) return;
+  lua_pushcfunction(L, report_dump);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
+static void on_dump(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  if (np_vm(L)->dump) np_dump_report(L);
+}
+
+void neap_dump(neap_Vm *vm) {
+  lua_State *running = vm->running;
+  vm->dump = 1;
+  if (running != NULL) lua_sethook(running, on_dump, LUA_MASKCOUNT, 1);
+  (void)uv_async_send(&vm->async);
+}
+
+void np_dump_open(lua_State *L) {
+  np_push(L, np_vm(L), NP_R_ASYNCIO);
+  lua_pushcfunction(L, tasks);
+  lua_setfield(L, -2, "_tasks");
+  lua_pop(L, 1);
+}
