@@ -21,15 +21,15 @@ can run it when neap itself is what is broken.
   B              the build directory (build)
   NEAP           the interpreter under test (what runs this file, if it is
                  a neap, or else $B/neap)
-  TEST_TIMEOUT   seconds for each file (60)
+  TEST_TIMEOUT   seconds for each file (60, or 240 with NEAP_TEST_GC)
   NEAP_TEST_GC   1: the collector never rests; 2: it also runs in full
                  between the steps of each test
 ]]
 
 local build = os.getenv "B" or "build"
-local seconds = tonumber(os.getenv "TEST_TIMEOUT") or 60
 local stress = os.getenv "NEAP_TEST_GC"
 if stress == "" or stress == "0" then stress = nil end
+local seconds = tonumber(os.getenv "TEST_TIMEOUT") or stress and 240 or 60
 
 -- == Files and processes ================================================
 
