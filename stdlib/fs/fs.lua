@@ -245,16 +245,16 @@ async function fs.temp_file(options)
   return await core.temp_file(temp_name("temp_file", options))
 end
 
-local function temp_concat(a, b)
-  if type(a) == "userdata" then a = a:path() end
-  if type(b) == "userdata" then b = b:path() end
-  return a .. b
+-- The path, or that of `name` in it.
+function TempDir:path(name)
+  if name == nil then return self:_path() end
+  check.path(name, "path", "name")
+  return check.join(self:_path(), name)
 end
 
 async function fs.temp_dir(options)
   local dir = await core.temp_dir(temp_name("temp_dir", options))
-  local meta = getmetatable(dir)
-  meta.__concat, meta.__tostring = temp_concat, TempDir.path
+  getmetatable(dir).__tostring = TempDir._path
   return dir
 end
 

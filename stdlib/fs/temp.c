@@ -160,7 +160,7 @@ static int fs_temp_dir(lua_State *L) {
   return np_job_await(L, job, directory_done);
 }
 
-/* dir:path() -> string */
+/* dir:_path() -> string */
 static int temp_dir_path(lua_State *L) {
   TempDir *t = neap_handle_test(L, 1, &temp_dir_class);
   if (t == NULL) return luaL_typeerror(L, 1, "TempDir");
@@ -183,7 +183,7 @@ static int temp_dir_gone(lua_State *L) {
 }
 
 void np_temp_open(lua_State *L) {
-  static const luaL_Reg methods[] = {{"path", temp_dir_path}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"_path", temp_dir_path}, {NULL, NULL}};
   static const neap_Async ops[] = {{"_gone", temp_dir_gone}, {NULL, NULL}};
   neap_class_new(L, &temp_dir_class, methods, ops);
 }

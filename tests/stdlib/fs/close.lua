@@ -28,7 +28,7 @@ local function settled(wanted)
 end
 
 local function fifo(dir)
-  local path = dir .. "/fifo"
+  local path = dir:path "fifo"
   assert(os.execute("mkfifo '" .. path .. "'"))
   return path
 end
@@ -88,7 +88,7 @@ test("closing under operations ends them", async function()
     read = 10, read_line = false, read_all = false, write = "x",
     seek = "end", truncate = 5, sync = false, stat = false,
   } do
-    local file = await fs.open(dir .. "/a", "w+")
+    local file = await fs.open(dir:path "a", "w+")
     local first = asyncio.create_task(file:write(("x"):rep(1 << 20)))
     local task = asyncio.create_task(file[name](file, argument or nil))
     turns(1)
@@ -107,7 +107,7 @@ test("closing under a read of a FIFO ends it", async function()
   turns(2)
   file:close()
   local e = expect_error("was closed", function() await reading end)
-  equal(e.message, "read " .. dir .. "/fifo: it was closed")
+  equal(e.message, "read " .. dir:path() .. "/fifo: it was closed")
   await file:close()
 end)
 
@@ -130,7 +130,7 @@ end)
 
 test("cancelling at each await leaves the file usable", async function()
   local dir <close> = await fs.temp_dir()
-  local file <close> = await fs.open(dir .. "/a", "w+")
+  local file <close> = await fs.open(dir:path "a", "w+")
   for name, argument in pairs {
     read = 10, read_line = false, read_all = false, write = "x",
     seek = "end", truncate = 5, sync = false, stat = false,
@@ -178,7 +178,7 @@ test("a file that is collected while a job of it runs", async function()
   local dir <close> = await fs.temp_dir()
   local before = descriptors()
   for i = 1, 20 do
-    local file = await fs.open(dir .. "/a", "w+")
+    local file = await fs.open(dir:path "a", "w+")
     local task = asyncio.create_task(
       i % 2 == 0 and file:write(("x"):rep(1 << 20)) or file:read(10))
     turns(1)
@@ -195,7 +195,7 @@ end)
 test("cancelling what works on paths", async function()
   local dir <close> = await fs.temp_dir()
   local before = descriptors()
-  local path = dir .. "/a"
+  local path = dir:path "a"
   await fs.write_file(path, ("x"):rep(100000))
   local calls = {
     function() return fs.open(path) end,
@@ -206,7 +206,7 @@ test("cancelling what works on paths", async function()
     function() return fs.stat(path) end,
     function() return fs.exists(path) end,
     function() return fs.mkdir(path, {parents = true}) end,
-    function() return fs.copy(path, dir .. "/b") end,
+    function() return fs.copy(path, dir:path "b") end,
     function() return fs.realpath(path) end,
     function() return fs.watch(dir:path(), {recursive = true}) end,
   }
@@ -228,7 +228,7 @@ test("jobs that no thread has taken are given up", async function()
   local dir <close> = await fs.temp_dir()
   local tasks = {}
   for i = 1, 500 do
-    tasks[i] = asyncio.create_task(fs.write_file(dir .. "/" .. i, "x"))
+    tasks[i] = asyncio.create_task(fs.write_file(dir:path() .. "/" .. i, "x"))
   end
   turns(1)
   for i = 1, 500 do tasks[i]:cancel() end
@@ -243,7 +243,7 @@ local function full()
   local dir = await fs.temp_dir()
   local writes = {}
   for i = 1, 1500 do
-    writes[i] = fs.write_file(dir .. "/" .. ("x"):rep(60) .. i, "")
+    writes[i] = fs.write_file(dir:path() .. "/" .. ("x"):rep(60) .. i, "")
   end
   await asyncio.gather(writes)
   return dir
@@ -335,7 +335,7 @@ test("a temporary directory is removed in each way", async function()
   local paths = {}
   local function make()
     local dir = await fs.temp_dir()
-    await fs.write_file(dir .. "/a", "")
+    await fs.write_file(dir:path "a", "")
     paths[#paths + 1] = dir:path()
     return dir
   end
@@ -381,11 +381,11 @@ end
 local everything = [[
   local fs = require "neap.fs"
   local dir = await fs.temp_dir()
-  os.execute("mkfifo " .. dir .. "/fifo")
+  os.execute("mkfifo " .. dir:path() .. "/fifo")
   local start = asyncio.create_task
-  local file = await fs.open(dir .. "/a", "w+")
-  local pipe = await fs.open(dir .. "/fifo")
-  local sink = await fs.open(dir .. "/fifo", "w")
+  local file = await fs.open(dir:path "a", "w+")
+  local pipe = await fs.open(dir:path "fifo")
+  local sink = await fs.open(dir:path "fifo", "w")
   local watcher = await fs.watch(dir:path(), {recursive = true})
   local temp = await fs.temp_file()
   start(file:write(("x"):rep(1 << 24)))
@@ -396,8 +396,8 @@ local everything = [[
   start(sink:write(("x"):rep(1 << 20)))
   start(watcher:next())
   start(fs.read_file "/proc/self/maps")
-  start(fs.write_file(dir .. "/b", ("x"):rep(1 << 24), {atomic = true}))
-  start(fs.open(dir .. "/fifo", "w"))
+  start(fs.write_file(dir:path "b", ("x"):rep(1 << 24), {atomic = true}))
+  start(fs.open(dir:path "fifo", "w"))
   start(fs.temp_file())
   start(fs.temp_dir())
   start(async(function() return await fs.glob "/usr/**" end)())

@@ -11,7 +11,7 @@ end
 local function tree(names)
   local dir = await fs.temp_dir()
   for _, name in ipairs(names) do
-    local path = dir .. "/" .. name
+    local path = dir:path() .. "/" .. name
     if name:find "/$" then
       await fs.mkdir(path, {parents = true})
     else
@@ -24,22 +24,23 @@ end
 
 test("scandir gives names, paths and types", async function()
   local dir <close> = tree {"a", "d/", ".hidden"}
-  await fs.symlink("a", dir .. "/l")
+  await fs.symlink("a", dir:path "l")
   local types = {}
   for entry in fs.scandir(dir:path()) do
     types[entry.name] = entry.type
-    equal(entry.path, dir .. "/" .. entry.name)
+    equal(entry.path, dir:path() .. "/" .. entry.name)
   end
   equal(types, {a = "file", d = "directory", l = "link",
     [".hidden"] = "file"})
-  equal((await fs.scandir(dir .. "/"))[1].path:match "^(.*/)", dir .. "/")
+  local top = dir:path() .. "/"
+  equal((await fs.scandir(top))[1].path:match "^(.*/)", top)
 end)
 
 test("scandir streams directories of any size", async function()
   local dir <close> = await fs.temp_dir()
   local writes = {}
   for i = 1, 3000 do
-    writes[i] = fs.write_file(dir .. "/" .. ("x"):rep(50) .. i, "")
+    writes[i] = fs.write_file(dir:path() .. "/" .. ("x"):rep(50) .. i, "")
   end
   await asyncio.gather(writes)
   local n = 0
@@ -50,12 +51,13 @@ end)
 
 test("scandir of nothing and of what is no directory", async function()
   local dir <close> = tree {"a", "d/"}
-  equal(await fs.scandir(dir .. "/d"), {})
+  equal(await fs.scandir(dir:path "d"), {})
   local function scan(path) return await fs.scandir(path) end
-  local e = expect_error(asyncio.OSError, scan, dir .. "/none")
-  equal(e.message, "scandir " .. dir .. "/none: no such file or directory")
-  equal(e.path, dir .. "/none")
-  equal(expect_error(asyncio.OSError, scan, dir .. "/a").code, "ENOTDIR")
+  local e = expect_error(asyncio.OSError, scan, dir:path "none")
+  equal(e.message,
+    "scandir " .. dir:path() .. "/none: no such file or directory")
+  equal(e.path, dir:path "none")
+  equal(expect_error(asyncio.OSError, scan, dir:path "a").code, "ENOTDIR")
 end)
 
 test("an iterator ends once and stays ended", async function()
@@ -88,14 +90,14 @@ test("walk gives all that is below", async function()
     seen[entry.path] = true
     if entry.name == "e" then entry.skip = true end
   end
-  assert(not seen[dir .. "/d/e/c"])
+  assert(not seen[dir:path "d/e/c"])
 end)
 
 test("walk follows links only if told to, and never in a circle",
     async function()
   local dir <close> = tree {"d/a", "e/b"}
-  await fs.symlink("..", dir .. "/d/up")
-  await fs.symlink("../e", dir .. "/d/e")
+  await fs.symlink("..", dir:path "d/up")
+  await fs.symlink("../e", dir:path "d/e")
   equal(paths(fs.walk(dir:path()), dir),
     {"d", "d/a", "d/e", "d/up", "e", "e/b"})
   equal(paths(fs.walk(dir:path(), {follow = true}), dir),
@@ -105,11 +107,11 @@ end)
 test("walk raises what it cannot read, or tells", async function()
   local dir <close> = tree {"d/a", "b"}
   local e = expect_error(asyncio.OSError, function()
-    for _ in fs.walk(dir .. "/none") do end
+    for _ in fs.walk(dir:path "none") do end
   end)
   equal(e.code, "ENOENT")
   local errors = {}
-  for _ in fs.walk(dir .. "/none", {
+  for _ in fs.walk(dir:path "none", {
     on_error = function(err) errors[#errors + 1] = err.code end,
   }) do end
   equal(errors, {"ENOENT"})
@@ -120,7 +122,7 @@ test("walk bears a directory that vanishes", async function()
   local list = {}
   for entry in fs.walk(dir:path()) do
     list[#list + 1] = entry.name
-    await fs.remove(dir .. "/d", {recursive = true, missing_ok = true})
+    await fs.remove(dir:path "d", {recursive = true, missing_ok = true})
   end
   equal(list, {"d"})
 end)
@@ -167,7 +169,7 @@ test("glob", async function()
     if table.concat(found, "|") ~= table.concat(wanted, "|") then
       error(pattern .. " gave " .. table.concat(found, "|"))
     end
-    local absolute = sorted(await fs.glob((dir .. "/"):gsub("%-", "?") ..
+    local absolute = sorted(await fs.glob((dir:path() .. "/"):gsub("%-", "?") ..
       pattern))
     equal(#absolute, #wanted)
   end
@@ -182,7 +184,7 @@ end)
 
 test("glob finds broken links", async function()
   local dir <close> = tree {"a"}
-  await fs.symlink("none", dir .. "/broken")
+  await fs.symlink("none", dir:path "broken")
   equal(await fs.glob("broken", {root = dir:path()}), {"broken"})
   equal(await fs.glob("b*", {root = dir:path()}), {"broken"})
 end)
@@ -190,11 +192,11 @@ end)
 test("a loop that is left closes its directories", async function()
   local dir <close> = tree {"d/e/a", "b"}
   for i = 1, 1000 do
-    await fs.write_file(dir .. "/d/" .. ("x"):rep(60) .. i, "")
+    await fs.write_file(dir:path() .. "/d/" .. ("x"):rep(60) .. i, "")
   end
   local before = #await fs.scandir "/proc/self/fd"
   for _ = 1, 10 do
-    for _ in fs.scandir(dir .. "/d") do break end
+    for _ in fs.scandir(dir:path "d") do break end
     for _ in fs.walk(dir:path()) do break end
     for _ in fs.glob("**/x*", {root = dir:path()}) do break end
   end

@@ -8,7 +8,7 @@ end
 
 test("the modes of C", async function()
   local dir <close> = await fs.temp_dir()
-  local path = dir .. "/a"
+  local path = dir:path "a"
   local function with(mode, f)
     local file <close> = await fs.open(path, mode)
     return f and f(file)
@@ -42,10 +42,10 @@ end)
 
 test("what a file was not opened for is a mistake", async function()
   local dir <close> = await fs.temp_dir()
-  local file <close> = await fs.open(dir .. "/a", "w")
+  local file <close> = await fs.open(dir:path "a", "w")
   expect_error("read: the file was not opened for reading", file.read, file)
   expect_error("not opened for reading", file.read_line, file)
-  local other <close> = await fs.open(dir .. "/a")
+  local other <close> = await fs.open(dir:path "a")
   expect_error("write: the file was not opened for writing", other.write,
     other, "x")
   equal(expect_error(asyncio.OSError, other.truncate, other).code, "EINVAL")
@@ -56,9 +56,9 @@ test("read gives pieces and then nil", async function()
   local text = {}
   for i = 1, 60000 do text[i] = ("%07d"):format(i) end
   text = table.concat(text)
-  await fs.write_file(dir .. "/a", text)
+  await fs.write_file(dir:path "a", text)
   for _, n in ipairs {1000, 65536, 131072, 1 << 20, 1 << 40} do
-    local file <close> = await fs.open(dir .. "/a")
+    local file <close> = await fs.open(dir:path "a")
     local parts = {}
     for part in function() return await file:read(n) end do
       assert(#part == n or #table.concat(parts) + #part == #text)
@@ -68,7 +68,7 @@ test("read gives pieces and then nil", async function()
     equal(await file:read(n), nil)
     equal(await file:read(0), "")
   end
-  local file <close> = await fs.open(dir .. "/a")
+  local file <close> = await fs.open(dir:path "a")
   equal(#await file:read(), 131072)
   assert(await file:read_all() == text:sub(131073))
   equal(await file:read_all(), "")
@@ -76,8 +76,8 @@ end)
 
 test("the formats of Lua's io", async function()
   local dir <close> = await fs.temp_dir()
-  await fs.write_file(dir .. "/a", "one\ntwo\nthree\nfour")
-  local file <close> = await fs.open(dir .. "/a")
+  await fs.write_file(dir:path "a", "one\ntwo\nthree\nfour")
+  local file <close> = await fs.open(dir:path "a")
   equal(await file:read "l", "one")
   equal(await file:read "L", "two\n")
   equal(await file:read "*l", "three")
@@ -93,10 +93,10 @@ test("lines of every length", async function()
     local lines = {}
     for i = 1, 2000 do lines[i] = ("x"):rep(i * 37 % 300) end
     lines[1000] = ("y"):rep(200000)
-    await fs.write_file(dir .. "/a", table.concat(lines, "\n") .. last)
+    await fs.write_file(dir:path "a", table.concat(lines, "\n") .. last)
     local wanted = {}
-    for line in io.lines(dir .. "/a") do wanted[#wanted + 1] = line end
-    local file <close> = await fs.open(dir .. "/a")
+    for line in io.lines(dir:path "a") do wanted[#wanted + 1] = line end
+    local file <close> = await fs.open(dir:path "a")
     local n = 0
     for line in file:lines() do
       n = n + 1
@@ -108,8 +108,8 @@ end)
 
 test("a line that is too long stays", async function()
   local dir <close> = await fs.temp_dir()
-  await fs.write_file(dir .. "/a", ("x"):rep(100) .. "\n" .. ("y"):rep(100))
-  local file <close> = await fs.open(dir .. "/a")
+  await fs.write_file(dir:path "a", ("x"):rep(100) .. "\n" .. ("y"):rep(100))
+  local file <close> = await fs.open(dir:path "a")
   expect_error(asyncio.LimitOverrunError, file.read_line, file, 99)
   expect_error(asyncio.LimitOverrunError, file.read_line, file, 99)
   equal(#await file:read_line(100), 100)
@@ -120,7 +120,7 @@ end)
 
 test("reading, writing and seeking share one position", async function()
   local dir <close> = await fs.temp_dir()
-  local file <close> = await fs.open(dir .. "/a", "w+")
+  local file <close> = await fs.open(dir:path "a", "w+")
   await file:write("0123456789")
   equal(await file:seek("set", 2), 2)
   equal(await file:read(2), "23")
@@ -144,7 +144,7 @@ end)
 
 test("truncate cuts, and fills with zeros", async function()
   local dir <close> = await fs.temp_dir()
-  local file <close> = await fs.open(dir .. "/a", "w+")
+  local file <close> = await fs.open(dir:path "a", "w+")
   await file:write("0123456789")
   await file:truncate(4)
   equal((await file:stat()).size, 4)
@@ -161,8 +161,8 @@ end)
 
 test("a file that grows gives more", async function()
   local dir <close> = await fs.temp_dir()
-  local log <close> = await fs.open(dir .. "/a", "a")
-  local tail <close> = await fs.open(dir .. "/a")
+  local log <close> = await fs.open(dir:path "a", "a")
+  local tail <close> = await fs.open(dir:path "a")
   equal(await tail:read_line(), nil)
   await log:write("one\n")
   equal(await tail:read_line(), "one")
@@ -173,10 +173,10 @@ end)
 
 test("write takes several strings and numbers", async function()
   local dir <close> = await fs.temp_dir()
-  local file <close> = await fs.open(dir .. "/a", "w")
+  local file <close> = await fs.open(dir:path "a", "w")
   await file:write("a", 1, "b", 2.5, "", "\n")
   await file:write()
-  equal(await fs.read_file(dir .. "/a"), "a1b2.5\n")
+  equal(await fs.read_file(dir:path "a"), "a1b2.5\n")
   expect_error("write: argument 2 must be a string, not table", file.write,
     file, "x", {})
   expect_error("write: argument 1 must be a string, not nil", file.write,
@@ -186,19 +186,19 @@ end)
 test("many tasks write to one file, each in one piece", async function()
   local dir <close> = await fs.temp_dir()
   for _, mode in ipairs {"w", "a"} do
-    local file <close> = await fs.open(dir .. "/a", mode)
+    local file <close> = await fs.open(dir:path "a", mode)
     local writes = {}
     for i = 1, 200 do
       writes[i] = file:write(("%03d"):format(i):rep(50), "\n")
     end
     await asyncio.gather(writes)
     local n = 0
-    for line in io.lines(dir .. "/a") do
+    for line in io.lines(dir:path "a") do
       n = n + 1
       equal(line, ("%03d"):format(n):rep(50))
     end
     equal(n, 200)
-    await fs.remove(dir .. "/a")
+    await fs.remove(dir:path "a")
   end
 end)
 
@@ -215,8 +215,8 @@ test("a read that is cancelled loses nothing", async function()
   local text = {}
   for i = 1, 20000 do text[i] = ("line %d\n"):format(i) end
   text = table.concat(text)
-  await fs.write_file(dir .. "/a", text)
-  local file <close> = await fs.open(dir .. "/a")
+  await fs.write_file(dir:path "a", text)
+  local file <close> = await fs.open(dir:path "a")
   local parts = {}
   for i = 1, 100 do
     local reading = asyncio.create_task(file:read(5000))
@@ -232,18 +232,18 @@ end)
 
 test("a write that began is completed though cancelled", async function()
   local dir <close> = await fs.temp_dir()
-  local file <close> = await fs.open(dir .. "/a", "w")
+  local file <close> = await fs.open(dir:path "a", "w")
   local big = ("x"):rep(4 << 20)
   local writing = asyncio.create_task(file:write(big))
   local dropped = asyncio.create_task(file:write("never"))
   turns(1)
-  while (await fs.stat(dir .. "/a")).size == 0 do end
+  while (await fs.stat(dir:path "a")).size == 0 do end
   writing:cancel()
   dropped:cancel()
   await asyncio.wait {writing, dropped}
   await file:write("end")
-  local size = (await file:stat()).size
-  assert(size == #big + 3, size)
+  local text = await fs.read_file(dir:path "a")
+  assert(text == big .. "end" or text == big .. "neverend", #text)
 end)
 
 test("/dev/null and /dev/zero", async function()
@@ -259,7 +259,7 @@ end)
 
 test("a FIFO waits in the loop", async function()
   local dir <close> = await fs.temp_dir()
-  local path = dir .. "/fifo"
+  local path = dir:path "fifo"
   assert(os.execute("mkfifo '" .. path .. "'"))
   local opening = asyncio.create_task(fs.open(path, "w"))
   local reader <close> = await fs.open(path)
@@ -281,7 +281,7 @@ end)
 
 test("writing to a FIFO that nobody reads any more fails", async function()
   local dir <close> = await fs.temp_dir()
-  local path = dir .. "/fifo"
+  local path = dir:path "fifo"
   assert(os.execute("mkfifo '" .. path .. "'"))
   local reader = await fs.open(path)
   local writer <close> = await fs.open(path, "w")

@@ -17,7 +17,7 @@ test("names are made of prefix and suffix", async function()
   local dir <close> = await fs.temp_dir {prefix = "test-", suffix = ".d"}
   assert(dir:path():find "/test%-%w+%.d$", dir:path())
   equal(tostring(dir), dir:path())
-  equal(dir .. "/a", dir:path() .. "/a")
+  equal(dir:path "a", tostring(dir) .. "/a")
   local file <close> = await fs.temp_file {
     dir = dir:path(), prefix = "", suffix = ".txt",
   }
@@ -36,8 +36,8 @@ end)
 
 test("a temporary directory is removed with all in it", async function()
   local dir = await fs.temp_dir()
-  await fs.mkdir(dir .. "/a/b", {parents = true})
-  await fs.write_file(dir .. "/a/b/c", "")
+  await fs.mkdir(dir:path "a/b", {parents = true})
+  await fs.write_file(dir:path "a/b/c", "")
   local path = dir:path()
   await dir:close()
   equal(await fs.exists(path), false)

@@ -8,7 +8,7 @@ end
 
 test("what is written is read", async function()
   local dir <close> = await fs.temp_dir()
-  local path = dir .. "/a"
+  local path = dir:path "a"
   for _, text in ipairs {"", "x", ("line\n"):rep(1000), ("\0\255"):rep(1 << 20)}
   do
     await fs.write_file(path, text)
@@ -20,7 +20,7 @@ end)
 
 test("append_file adds at the end", async function()
   local dir <close> = await fs.temp_dir()
-  local path = dir .. "/a"
+  local path = dir:path "a"
   await fs.append_file(path, "one\n")
   await fs.append_file(path, "two\n", {sync = true})
   equal(await fs.read_file(path), "one\ntwo\n")
@@ -35,7 +35,7 @@ end)
 test("the mode is that of a new file", async function()
   local dir <close> = await fs.temp_dir()
   for mode, bits in pairs {["600"] = 384, [416] = 416} do
-    local path = dir .. "/" .. bits
+    local path = dir:path() .. "/" .. bits
     await fs.write_file(path, "x", {mode = mode})
     equal((await fs.stat(path)).mode, bits)
     await fs.write_file(path, "y", {mode = "644"})
@@ -45,7 +45,7 @@ end)
 
 test("an atomic write replaces all or nothing", async function()
   local dir <close> = await fs.temp_dir()
-  local path = dir .. "/state"
+  local path = dir:path "state"
   local old, new = ("a"):rep(300000), ("b"):rep(300000)
   await fs.write_file(path, old, {atomic = true, mode = "600"})
   local stop = false
@@ -66,20 +66,20 @@ end)
 
 test("an atomic write keeps a link a link", async function()
   local dir <close> = await fs.temp_dir()
-  await fs.write_file(dir .. "/real", "old")
-  await fs.symlink("real", dir .. "/link")
-  await fs.write_file(dir .. "/link", "new", {atomic = true})
-  equal(await fs.read_file(dir .. "/real"), "new")
-  equal((await fs.lstat(dir .. "/link")).type, "link")
+  await fs.write_file(dir:path "real", "old")
+  await fs.symlink("real", dir:path "link")
+  await fs.write_file(dir:path "link", "new", {atomic = true})
+  equal(await fs.read_file(dir:path "real"), "new")
+  equal((await fs.lstat(dir:path "link")).type, "link")
 end)
 
 test("an atomic write that fails leaves nothing behind", async function()
   local dir <close> = await fs.temp_dir()
-  await fs.mkdir(dir .. "/d")
-  local e = expect_error(asyncio.OSError, fs.write_file, dir .. "/d", "x",
+  await fs.mkdir(dir:path "d")
+  local e = expect_error(asyncio.OSError, fs.write_file, dir:path "d", "x",
     {atomic = true})
   equal(e.code, "EISDIR")
-  e = expect_error(asyncio.OSError, fs.write_file, dir .. "/none/a", "x",
+  e = expect_error(asyncio.OSError, fs.write_file, dir:path "none/a", "x",
     {atomic = true})
   equal(e.code, "ENOENT")
   equal(#await fs.scandir(dir:path()), 1)
@@ -107,10 +107,10 @@ test("many files are read at the same time", async function()
   local dir <close> = await fs.temp_dir()
   local writes, reads = {}, {}
   for i = 1, 300 do
-    writes[i] = fs.write_file(dir .. "/" .. i, ("%d;"):format(i):rep(i))
+    writes[i] = fs.write_file(dir:path() .. "/" .. i, ("%d;"):format(i):rep(i))
   end
   await asyncio.gather(writes)
-  for i = 1, 300 do reads[i] = fs.read_file(dir .. "/" .. i) end
+  for i = 1, 300 do reads[i] = fs.read_file(dir:path() .. "/" .. i) end
   local texts = await asyncio.gather(reads)
   for i = 1, 300 do equal(texts[i], ("%d;"):format(i):rep(i)) end
 end)
@@ -120,7 +120,7 @@ test("paths have any bytes but NUL", async function()
   for _, name in ipairs {
     "a b", "new\nline", "\xff\xfe\x80", "-rf", "%s%d", "*?[", "ü",
   } do
-    local path = dir .. "/" .. name
+    local path = dir:path() .. "/" .. name
     await fs.write_file(path, name)
     equal(await fs.read_file(path), name)
     equal(await fs.realpath(path), path)
@@ -135,7 +135,7 @@ end)
 
 test("the loop goes on while a file is read", async function()
   local dir <close> = await fs.temp_dir()
-  local path, turned = dir .. "/big", 0
+  local path, turned = dir:path "big", 0
   await fs.write_file(path, ("x"):rep(32 << 20))
   local reading = asyncio.create_task(fs.read_file(path))
   while not reading:done() do
@@ -147,7 +147,7 @@ test("the loop goes on while a file is read", async function()
 end)
 
 local function fifo(dir)
-  local path = dir .. "/fifo"
+  local path = dir:path "fifo"
   assert(os.execute("mkfifo '" .. path .. "'"))
   return path
 end
@@ -169,12 +169,12 @@ test("more FIFOs than threads hold up nobody", async function()
   local dir <close> = await fs.temp_dir()
   local readings = {}
   for i = 1, 20 do
-    local path = dir .. "/" .. i
+    local path = dir:path() .. "/" .. i
     assert(os.execute("mkfifo '" .. path .. "'"))
     readings[i] = asyncio.create_task(fs.read_file(path))
   end
   turns(3)
-  await fs.write_file(dir .. "/plain", "x")
-  for i = 1, 20 do await fs.write_file(dir .. "/" .. i, "y") end
+  await fs.write_file(dir:path "plain", "x")
+  for i = 1, 20 do await fs.write_file(dir:path() .. "/" .. i, "y") end
   for i = 1, 20 do equal(await readings[i], "y") end
 end)
