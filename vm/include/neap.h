@@ -124,8 +124,8 @@ NEAP_API int neap_translate(lua_State *L, const char *text, size_t length,
 
 /*
  * Starts a task from the function and `nargs` arguments on top of the stack,
- * replaces them by the Task object, and returns LUA_OK. The task begins in
- * the loop's next turn. `name` may be NULL ("Task-N").
+ * and replaces them by the Task object. The task begins in the loop's next
+ * turn. `name` may be NULL ("Task-N").
  */
 NEAP_API void neap_spawn(lua_State *L, int nargs, const char *name);
 
@@ -138,8 +138,8 @@ NEAP_API void neap_spawn(lua_State *L, int nargs, const char *name);
 NEAP_API int neap_wait(lua_State *L, int index, int *nresults);
 
 /*
- * Cancels every task but the caller's and drives the loop until they have
- * ended.
+ * Cancels every task and drives the loop until all have ended. Only for the
+ * machine's owner, outside any task.
  */
 NEAP_API void neap_finish(lua_State *L);
 
@@ -205,7 +205,7 @@ typedef struct neap_Async {
 } neap_Async;
 
 /* Sets each of `list` (ended by a NULL name) as an async function in the
- * table on top of the stack, with `nup` upvalues shared as luaL_setfuncs. */
+ * table on top of the stack. */
 NEAP_API void neap_setasync(lua_State *L, const neap_Async *list);
 
 /* == Waiting: how C parks a task and wakes it ========================== */
