@@ -40,6 +40,10 @@ missing() {
   for need in $(cat stdlib/*/needs 2>/dev/null); do
     package "$need" || debian "$need"
   done
+  # neap.net is built without these too, but then it has no TLS, no MX ...
+  for need in openssl libcares; do
+    package "$need" || debian "$need"
+  done
   [ "$1" = --check ] || return 0
   found gcc || echo gcc
   found g++ || echo g++

@@ -4,11 +4,15 @@
  * The classes Stream and Server, how they come to be, and what a machine's
  * streams share. What scripts see is net.lua.
  */
+#include <errno.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "net.h"
 #include "stream.h"
+#include "tls.h"
 
 /* The registry has the machine's np_Net under this address. */
 static const char net_key = 0;
@@ -16,6 +20,10 @@ static const char net_key = 0;
 static int net_gc(lua_State *L) {
   np_Net *net = lua_touserdata(L, 1);
   np_write_free_spent(net);
+  np_openssl_free(net->openssl);
+  free(net->tls_space);
+  net->openssl = NULL;
+  net->tls_space = NULL;
   free(net->space);
   net->space = NULL;
   return 0;
@@ -23,8 +31,7 @@ static int net_gc(lua_State *L) {
 
 static void net_new(lua_State *L) {
   np_Net *net = lua_newuserdatauv(L, sizeof *net, 0);
-  net->space = NULL;
-  net->spent = NULL;
+  memset(net, 0, sizeof *net);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, net_gc);
   lua_setfield(L, -2, "__gc");
@@ -58,10 +65,37 @@ static int net_timed_out(lua_State *L) {
                     luaL_checkstring(L, 1));
 }
 
+/* core.read_file(path, what) -> its text: a certificate's, once */
+static int net_read_file(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  const char *what = luaL_checkstring(L, 2);
+  FILE *file = fopen(path, "rbe");
+  luaL_Buffer b;
+  int err = file == NULL ? errno : 0;
+  luaL_buffinit(L, &b);
+  while (err == 0 && !feof(file)) {
+    char some[1024];
+    size_t n = fread(some, 1, sizeof some, file);
+    luaL_addlstring(&b, some, n);
+    if (ferror(file)) err = errno;
+  }
+  if (file != NULL) (void)fclose(file);
+  luaL_pushresult(&b);
+  if (err == 0) return 1;
+  return neap_fail(L, uv_translate_sys_error(err), "%s %s", what, path);
+}
+
 /* core.report(text, traceback): tells of an error that ends nothing */
 static int net_report(lua_State *L) {
   neap_report(neap_vm(L), NEAP_REPORT_WARNING, luaL_checkstring(L, 1),
               luaL_optstring(L, 2, NULL));
+  return 0;
+}
+
+/* core.debug(text): tells of what is usual, in debug mode */
+static int net_debug(lua_State *L) {
+  if (neap_debug(neap_vm(L)))
+    neap_report(neap_vm(L), NEAP_REPORT_DEBUG, luaL_checkstring(L, 1), NULL);
   return 0;
 }
 
@@ -71,9 +105,15 @@ static const luaL_Reg functions[] = {
   {"fileno", np_net_fileno},
   {"is_address", np_net_is_address},
   {"listen", np_net_listen},
+  {"server_tls", np_net_server_tls},
+  {"tls_context", np_net_context},
+  {"tls_start", np_net_tls_start},
+  {"tls_info", np_net_tls_info},
+  {"read_file", net_read_file},
   {"misuse", net_misuse},
   {"timed_out", net_timed_out},
   {"report", net_report},
+  {"debug", net_debug},
   {NULL, NULL}
 };
 
@@ -83,6 +123,7 @@ int luaopen_neap_net_core(lua_State *L) {
   neap_setasync(L, np_connect_ops);
   neap_class_new(L, &np_stream_class, np_stream_methods, np_read_ops);
   neap_setasync(L, np_write_ops);
+  neap_setasync(L, np_tls_ops);
   lua_setfield(L, -2, "Stream");
   neap_class_new(L, &np_server_class, np_server_methods, np_server_ops);
   lua_setfield(L, -2, "Server");

@@ -19,5 +19,6 @@ extern const neap_Class np_server_class;
 extern const luaL_Reg np_server_methods[];
 extern const neap_Async np_server_ops[];
 int np_net_listen(lua_State *L);
+int np_net_server_tls(lua_State *L);
 
 #endif

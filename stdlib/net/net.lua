@@ -1,5 +1,5 @@
 --[[
-net.lua - require "neap.net": TCP and Unix sockets.
+net.lua - require "neap.net": TCP and Unix sockets, with TLS or without.
 
 One operation on one socket each is in C (neap.net.core); here is what is made
 of them: options, several addresses, time limits, iteration, serving.
@@ -51,6 +51,7 @@ end
 
 function check.port(value) return integer(value, 0, 65535) end
 function check.remote_port(value) return integer(value, 1, 65535) end
+function check.connections(value) return integer(value, 1, 1 << 31) end
 function check.backlog(value) return integer(value, 1, 65535) end
 
 function check.host(value)
@@ -94,11 +95,26 @@ end
 
 -- == Connecting =========================================================
 
+-- TLS is loaded when somebody asks for it.
+local function tls() return require "neap.net.tls" end
+
+function check.tls(value)
+  local kind = type(value)
+  if kind ~= "boolean" and kind ~= "table" and kind ~= "userdata" then
+    return "must be true, a table or a TLSContext, not " .. kind
+  end
+end
+
+function net.tls_context(options) return tls().new_context(options) end
+
 local tcp_options = {
   host = check.host, port = check.remote_port, timeout = check.seconds,
-  nodelay = check.boolean,
+  nodelay = check.boolean, tls = check.tls, server_hostname = check.host,
 }
-local path_options = {path = check.path, timeout = check.seconds}
+local path_options = {
+  path = check.path, timeout = check.seconds, tls = check.tls,
+  server_hostname = check.host,
+}
 
 async function net.resolve(host)
   local complaint = check.host(host)
@@ -146,8 +162,30 @@ local function text_of(options)
   return "connect " .. form:format(options.host, options.port)
 end
 
+local function connect_plain(options)
+  return (options.path and connect_path or connect_host)(options)
+end
+
+local function connect_tls(options)
+  local given = type(options.tls) == "table" and options.tls or {}
+  local name = options.server_hostname or given.server_hostname
+    or options.host
+  local stream = connect_plain(options)
+  local ok, err = asyncio.catch(tls().begin, "connect", stream,
+    options.context, name, options.port or options.path)
+  if not ok then stream:close() error(err, 0) end
+  tls().finish(text_of(options), stream)
+  return stream
+end
+
 local function connect(options)
-  local f = options.path and connect_path or connect_host
+  local f = connect_plain
+  if options.tls then
+    local all = {}
+    for key, value in pairs(options) do all[key] = value end
+    all.context = tls().context("connect", options.tls, false)
+    options, f = all, connect_tls
+  end
   local seconds = option(options.timeout, 30)
   if seconds == math.huge then return f(options) end
   local ok, result = pcall(within, seconds, f, options)
@@ -187,6 +225,14 @@ end
 
 -- == Streams ============================================================
 
+async function Stream:start_tls(options)
+  return tls().start(self, options)
+end
+
+async function Stream:handshake() await self:_handshake() end
+
+function Stream:tls_info() return core.tls_info(self) end
+
 function Stream:lines(max)
   return function() return await self:read_line(max) end
 end
@@ -195,9 +241,13 @@ end
 
 local listen_options = {
   host = check.host, port = check.port, reuse_port = check.boolean,
-  backlog = check.backlog, nodelay = check.boolean,
+  backlog = check.backlog, nodelay = check.boolean, tls = check.tls,
+  max_connections = check.connections,
 }
-local listen_path_options = {path = check.path, backlog = check.backlog}
+local listen_path_options = {
+  path = check.path, backlog = check.backlog, tls = check.tls,
+  max_connections = check.connections,
+}
 
 local function listen_path(options)
   check_options("listen", options, listen_path_options)
@@ -212,13 +262,28 @@ local function listen_host(options)
     options.reuse_port, option(options.nodelay, true))
 end
 
+-- What of a server only serving needs.
+local secure = setmetatable({}, {__mode = "k"})
+local limits = setmetatable({}, {__mode = "k"})
+local serving = setmetatable({}, {__mode = "k"})
+
 -- `await net.listen{...}` is right too: a server is there at once.
 local async function itself(server) return server end
 
 function net.listen(options)
   local has_path = type(options) == "table" and options.path ~= nil
-  local server = (has_path and listen_path or listen_host)(options)
+  local listen = has_path and listen_path or listen_host
+  local context -- before there is a socket that must be closed
+  if type(options) == "table" and options.tls then
+    context = tls().context("listen", options.tls, true)
+  end
+  local server = listen(options)
   getmetatable(server).__await = itself
+  if context then
+    core.server_tls(server, context)
+    secure[server] = true
+  end
+  limits[server] = options.max_connections
   return server
 end
 
@@ -239,9 +304,22 @@ local function async_of(handler)
   end
 end
 
+-- Before a handler begins, so that one who does not say hello or does not
+-- trust us costs nothing but this; it is no failure of the handler.
+local function with_handshake(handler)
+  return async function(conn)
+    local ok, err = pcall(tls().finish, "handshake", conn, 30)
+    if ok then
+      await handler(conn)
+    else
+      core.debug("a client was not served: " .. tostring(err))
+    end
+  end
+end
+
 -- The handlers at work: running[task] is its connection.
 local function new_handlers()
-  local running, count, none = {}, 0, asyncio.Event()
+  local running, count, changed = {}, 0, asyncio.Event()
   local handlers = {}
 
   local function ended(task)
@@ -250,7 +328,7 @@ local function new_handlers()
     running[task] = nil
     count = count - 1
     conn:close()
-    if count == 0 then none:set() end
+    changed:set()
     if task:cancelled() or task:exception() == nil then return end
     core.report("error in a connection's handler: "
       .. tostring(task:exception()), task:traceback())
@@ -263,20 +341,22 @@ local function new_handlers()
     count = count + 1 -- now that nothing can fail any more
   end
 
-  -- Looks itself too: a callback is lost if there is no memory to call it.
-  function handlers.wait()
+  -- Waits until there are fewer than `limit`. Looks itself too: a callback
+  -- is lost if there is no memory to call it.
+  function handlers.wait(limit)
+    if count < limit then return end
     for task in pairs(running) do
       if task:done() then ended(task) end
     end
-    while count > 0 do
-      none:clear()
-      await none:wait()
+    while count >= limit do
+      changed:clear()
+      await changed:wait()
     end
   end
 
   function handlers.cancel()
     for task in pairs(running) do task:cancel() end
-    handlers.wait()
+    handlers.wait(1)
   end
 
   return handlers
@@ -287,10 +367,39 @@ async function Server:serve(handler)
     core.misuse("serve", "handler must be a function, not " .. type(handler))
   end
   handler = async_of(handler)
-  local handlers = new_handlers()
+  if secure[self] then handler = with_handshake(handler) end
+  local handlers, limit = new_handlers(), limits[self]
   local _ <close> = asyncio.defer(handlers.cancel)
-  for conn in self:connections() do handlers.start(handler(conn), conn) end
-  handlers.wait()
+  serving[self] = handlers
+  for conn in self:connections() do
+    handlers.start(handler(conn), conn)
+    if limit then handlers.wait(limit) end
+  end
+  handlers.wait(1)
+end
+
+local function wait_within(handlers, grace)
+  local _ <close> = asyncio.timeout(grace)
+  handlers.wait(1)
+end
+
+local async function end_handlers(handlers, grace)
+  if not handlers then return end
+  local ok, err = pcall(wait_within, handlers, grace)
+  if ok then return end
+  if not asyncio.iserror(err, asyncio.TimeoutError) then error(err, 0) end
+  handlers.cancel()
+end
+
+local close = Server.close
+
+function Server:close(grace)
+  if grace ~= nil then
+    local complaint = check.seconds(grace)
+    if complaint then core.misuse("close", "grace " .. complaint) end
+  end
+  close(self)
+  if grace ~= nil then return end_handlers(serving[self], grace) end
 end
 
 return net

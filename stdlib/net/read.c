@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "stream.h"
+#include "tls.h"
 
 #define SOME ((size_t)128 << 10) /* what read gives at most unless told */
 #define LINE ((size_t)64 << 10)  /* the longest line unless told */
@@ -63,7 +64,7 @@ static size_t unread(const np_Stream *s) {
 
 /* The stream has ended: raises unless that is just its end. */
 static void end_check(lua_State *L, np_Stream *s, const char *name) {
-  if (s->end != UV_EOF) neap_fail(L, s->end, "%s", name);
+  if (s->end != UV_EOF) np_tls_fail(L, s, s->end, name);
 }
 
 /* Raises an IncompleteReadError with all that came; `expected` may be 0. */

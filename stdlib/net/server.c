@@ -20,6 +20,7 @@
 #include "address.h"
 #include "net.h"
 #include "stream.h"
+#include "tls.h"
 
 #define BURST 64                    /* accepted in a row without waiting */
 #define REST ((uint64_t)50000000)   /* ns to wait for a free descriptor */
@@ -29,6 +30,7 @@ typedef struct Server {
   uv_poll_t poll;
   neap_Wait acceptor;
   neap_Timer rest;
+  np_Context *tls;    /* of its streams, one count of it, or NULL */
   int fd, is_open;
   int accepted;       /* taken from the kernel, not yet a stream ... */
   int has_accepted;   /* ... if this is set */
@@ -78,6 +80,8 @@ static void server_close(neap_Handle *h) {
   if (v->has_accepted) (void)close(v->accepted);
   if (v->is_open) (void)close(v->fd);
   v->has_accepted = v->is_open = 0;
+  np_context_free(v->tls);
+  v->tls = NULL;
 }
 
 const neap_Class np_server_class = {"neap.Server", server_close, NULL};
@@ -139,6 +143,8 @@ static int stream_push(lua_State *L, Server *v) {
   int fd = v->accepted, err;
   v->has_accepted = 0;
   err = np_stream_adopt(s, fd);
+  if (err == 0 && v->tls != NULL) err = np_tls_attach(s, v->tls, NULL, NULL);
+  if (err < 0) neap_handle_close(&s->handle);
   return err < 0 ? neap_fail(L, err, "accept") : 1;
 }
 
@@ -283,6 +289,16 @@ int np_net_listen(lua_State *L) {
   if (err < 0) return listen_fail(L, v, &l, err);
   neap_handle_opened(&v->handle, &v->poll);
   return 1;
+}
+
+/* core.server_tls(server, context): streams accepted from now on have TLS */
+int np_net_server_tls(lua_State *L) {
+  Server *v = neap_handle_check(L, 1, &np_server_class);
+  np_Context *c = *(np_Context **)luaL_checkudata(L, 2, NP_CONTEXT);
+  c->count++;
+  np_context_free(v->tls);
+  v->tls = c;
+  return 0;
 }
 
 /* server:sockname() -> {host=, port=} or {path=} */

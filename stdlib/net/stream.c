@@ -14,6 +14,7 @@
 
 #include "address.h"
 #include "stream.h"
+#include "tls.h"
 
 #define BURST 16                  /* so many reads in a row without waiting */
 #define KEEP 512                  /* most memory of a stream with no bytes */
@@ -22,6 +23,7 @@
 static void stream_close(neap_Handle *h) {
   np_Stream *s = (np_Stream *)h;
   (void)neap_wake(&s->reader, NEAP_ECLOSED);
+  np_tls_close(s);
   np_buf_free(&s->own);
 }
 
@@ -77,7 +79,8 @@ static void ended(np_Stream *s, int why) {
   reading_stop(s);
   if (why == UV_EOF && s->broken == UV_ECONNRESET) why = UV_ECONNRESET;
   if (why == UV_EIO && s->tty) why = UV_EOF; /* nobody has the other side */
-  s->end = why == UV_ENOBUFS ? UV_ENOMEM : why;
+  if (why == UV_ENOBUFS) why = UV_ENOMEM;
+  s->end = s->tls != NULL ? np_tls_ended(s, why) : why;
   (void)neap_wake(&s->reader, 0);
 }
 
@@ -87,15 +90,31 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   np_Stream *s = handle->data;
   size_t much;
   (void)suggested;
-  *buf = uv_buf_init(s->net->space, NP_STREAM_SPACE);
+  if (s->tls != NULL) {
+    *buf = uv_buf_init(s->net->tls_space, NP_TLS_READ);
+    if (!s->tls->done || wanted(s) > 0) return;
+  } else {
+    *buf = uv_buf_init(s->net->space, NP_STREAM_SPACE);
+  }
   if (!neap_waiting(&s->reader)) return;
   much = wanted(s);
   buf->base = much > 0 ? np_buf_reserve(&s->own, much) : NULL;
   buf->len = buf->base != NULL ? np_buf_room(&s->own) : 0;
 }
 
+void np_stream_deliver(np_Stream *s, size_t n, int end) {
+  if (n > 0 && np_buf_append(&s->own, s->net->space, n) < 0) end = UV_ENOMEM;
+  if (end < 0) ended(s, end);
+}
+
 /* Adds what libuv has read: 0 or a code. */
 static int received(np_Stream *s, const uv_buf_t *buf, size_t n) {
+  if (s->tls != NULL) {
+    int end;
+    n = np_tls_receive(s, buf->base, n, &end);
+    np_stream_deliver(s, n, end);
+    return 0;
+  }
   if (buf->base == s->net->space)
     return np_buf_append(&s->own, buf->base, n) < 0 ? UV_ENOMEM : 0;
   np_buf_commit(&s->own, n);
@@ -122,25 +141,36 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
 
 /* Takes the `n` bytes read to the shared memory. */
 static void filled(np_Stream *s, size_t n) {
-  s->ready = n == NP_STREAM_SPACE;
   if (np_buf_size(&s->own) == 0)
     s->fresh = n;
   else if (np_buf_append(&s->own, s->net->space, n) < 0)
     ended(s, UV_ENOMEM);
 }
 
+static void tls_filled(np_Stream *s, size_t n) {
+  int end;
+  n = np_tls_receive(s, s->net->tls_space, n, &end);
+  if (n > 0) filled(s, n);
+  if (end < 0) ended(s, end);
+}
+
 int np_stream_fill(np_Stream *s) {
+  char *to = s->tls != NULL ? s->net->tls_space : s->net->space;
+  size_t size = s->tls != NULL ? NP_TLS_READ : NP_STREAM_SPACE;
   uv_os_fd_t fd;
   ssize_t n;
   if (s->reading && !s->ready) return 0;
   if (s->burst >= BURST || uv_fileno(&s->uv.any, &fd) < 0) return 0;
   if (s->fresh > 0 && np_stream_keep(s, 0) < 0) return 1;
   s->ready = 0;
-  do n = read(fd, s->net->space, NP_STREAM_SPACE);
+  do n = read(fd, to, size);
   while (n < 0 && errno == EINTR);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
   s->burst++;
-  if (n > 0)
+  s->ready = n > 0 && (size_t)n == size;
+  if (n > 0 && s->tls != NULL)
+    tls_filled(s, (size_t)n);
+  else if (n > 0)
     filled(s, (size_t)n);
   else
     ended(s, n == 0 ? UV_EOF : uv_translate_sys_error(errno));

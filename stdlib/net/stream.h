@@ -11,7 +11,7 @@
  * task waits, is copied to a buffer of the stream's own. Reading is stopped
  * only when more than NP_STREAM_HIGH bytes are unread.
  *
- * A layer that changes bytes on their way belongs below np_stream_fill.
+ * TLS lies below np_stream_fill: see tls.h.
  */
 #ifndef NP_STREAM_H
 #define NP_STREAM_H
@@ -27,10 +27,14 @@ enum { NP_STREAM_TCP, NP_STREAM_PIPE };
 #define NP_STREAM_HIGH ((size_t)64 << 10) /* no reading ahead beyond this */
 #define NP_STREAM_SPACE ((size_t)64 << 10)
 
+#define NP_ETLS (-9101) /* TLS failed: np_tls_fail knows how */
+
 /* What the machine's streams share. */
 typedef struct np_Net {
   char *space;            /* NP_STREAM_SPACE bytes to read into */
   struct np_Write *spent; /* finished writes that still anchor strings */
+  struct np_Openssl *openssl; /* NULL until a stream wants TLS ... */
+  char *tls_space; /* ... and then NP_TLS_READ bytes to read into */
 } np_Net;
 
 /* What must have come before the reading task goes on. */
@@ -53,6 +57,7 @@ typedef struct np_Stream {
   } uv;
   neap_Wait reader; /* the task that reads; before, the one that connects */
   np_Net *net;
+  struct np_Tls *tls; /* NULL without TLS */
   np_Buf own;       /* unread bytes */
   size_t fresh;     /* unread bytes in net->space instead, see below */
   np_Want want;     /* while a task reads */
@@ -105,6 +110,18 @@ int np_stream_keep(np_Stream *s, size_t n);
 
 /* Gets ready for the task to wait in `reader`: 0 or a code. */
 int np_stream_listen(np_Stream *s);
+
+/*
+ * Adds the `n` bytes in net->space, which came without a task, to what is
+ * unread; `end` is 0 or why nothing more comes.
+ */
+void np_stream_deliver(np_Stream *s, size_t n, int end);
+
+/* == Outgoing ========================================================= */
+
+/* Sends bytes that no task waits for. If the socket does not take them now,
+ * the rest is copied and sent later, or dropped unless `may_wait`. */
+void np_stream_send(np_Stream *s, const char *data, size_t n, int may_wait);
 
 /* == Lua's side ======================================================= */
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "stream.h"
+#include "tls.h"
 
 #define BUFS 16      /* strings that need no memory */
 #define COPY 4096    /* a rest of at most so many bytes is copied */
@@ -67,6 +68,43 @@ static void on_shutdown(uv_shutdown_t *request, int status) {
   (void)neap_wake(&d->wait, pipe_end(d->stream, status));
   neap_handle_unpin(&d->stream->handle);
   free(d);
+}
+
+/* == Bytes that are copied ============================================ */
+
+/* Queues a copy: NULL, and *err, if that fails. */
+static np_Write *copy_queue(np_Stream *s, const char *data, size_t n,
+                            int *err) {
+  np_Write *w = malloc(sizeof *w + n);
+  uv_buf_t buf;
+  *err = UV_ENOMEM;
+  if (w == NULL) return NULL;
+  memset(w, 0, sizeof *w);
+  w->stream = s;
+  w->anchor = LUA_NOREF;
+  w->wait.what = "write";
+  memcpy(w->copy, data, n);
+  buf.base = w->copy;
+  buf.len = n;
+  *err = uv_write(&w->request, &s->uv.stream, &buf, 1, on_written);
+  if (*err < 0) {
+    free(w);
+    return NULL;
+  }
+  neap_handle_pin(&s->handle);
+  return w;
+}
+
+void np_stream_send(np_Stream *s, const char *data, size_t n, int may_wait) {
+  uv_buf_t buf = {.base = (char *)data, .len = n};
+  int sent, err = 0;
+  if (s->broken < 0 || s->shut) return;
+  sent = uv_try_write(&s->uv.stream, &buf, 1);
+  if (sent < 0 && sent != UV_EAGAIN) err = sent;
+  if (sent < 0) sent = 0;
+  if (err == 0 && may_wait && (size_t)sent < n)
+    (void)copy_queue(s, data + sent, n - (size_t)sent, &err);
+  if (err < 0) s->broken = err;
 }
 
 /* == Strings to buffers =============================================== */
@@ -188,6 +226,37 @@ static size_t write_now(lua_State *L, np_Stream *s, uv_buf_t *bufs, int n) {
   return (size_t)neap_fail(L, sent, "write");
 }
 
+static int stream_write(lua_State *L);
+
+static int handshaken(lua_State *L, int status) {
+  np_Stream *s = neap_handle_test(L, 1, &np_stream_class);
+  if (status < 0) return np_tls_fail(L, s, status, "write");
+  return stream_write(L);
+}
+
+/* All records of one write are encrypted and sent at once. */
+static int tls_write(lua_State *L, np_Stream *s, const uv_buf_t *bufs,
+                     int n) {
+  uv_buf_t out;
+  np_Write *w = NULL;
+  int sent = 0, err = np_tls_encrypt(s, bufs, n, &out);
+  if (err < 0) return np_tls_fail(L, s, err, "write");
+  if (s->burst++ < BURST) sent = uv_try_write(&s->uv.stream, &out, 1);
+  if (sent == UV_EAGAIN) sent = 0;
+  if (sent < 0)
+    err = sent;
+  else if ((size_t)sent < out.len)
+    w = copy_queue(s, out.base + sent, out.len - (size_t)sent, &err);
+  np_tls_forget(s);
+  if (err < 0) {
+    s->broken = err;
+    return neap_fail(L, err, "write");
+  }
+  if (w == NULL) return 0;
+  s->burst = 0;
+  return neap_await(L, &w->wait, write_done);
+}
+
 /* stream:write(...) */
 static int stream_write(lua_State *L) {
   np_Stream *s = np_stream_check(L);
@@ -197,9 +266,11 @@ static int stream_write(lua_State *L) {
   if (n > BUFS) bufs = lua_newuserdatauv(L, sizeof *bufs * (size_t)n, 0);
   sum = bufs_fill(L, bufs, n);
   if (s->shut) return np_net_misuse(L, "write", "the stream was shut down");
-  if (s->broken < 0) return neap_fail(L, s->broken, "write");
+  if (s->broken < 0) return np_tls_fail(L, s, s->broken, "write");
   if (s->net->spent != NULL) spent_release(L, s->net);
   if (sum == 0) return 0;
+  if (!np_tls_done(s)) return np_tls_await(L, s, handshaken);
+  if (s->tls != NULL) return tls_write(L, s, bufs, n);
   if (s->burst++ < BURST) sent = write_now(L, s, bufs, n);
   if (sent == sum) return 0;
   bufs_advance(&bufs, &n, sent);
@@ -221,6 +292,7 @@ static int stream_shutdown(lua_State *L) {
   if (s->shut) return 0;
   d = calloc(1, sizeof *d);
   if (d == NULL) return neap_fail(L, UV_ENOMEM, "shutdown");
+  np_tls_end(s);
   err = uv_shutdown(&d->request, &s->uv.stream, on_shutdown);
   if (err < 0) {
     free(d);

@@ -318,3 +318,55 @@ test("wrong arguments are named, with the caller's line", async function()
   local server <close> = net.listen{}
   wrong("serve: handler must be a function, not nil", server.serve, server)
 end)
+
+test("serve serves no more at once than max_connections", async function()
+  local server <close> = net.listen{max_connections = 2}
+  local at = server:sockname()
+  local now, most = 0, 0
+  local serving = asyncio.create_task(server:serve(async function(conn)
+    now = now + 1
+    most = math.max(most, now)
+    await conn:read()
+    now = now - 1
+    await conn:write("done")
+  end))
+  local async function talk()
+    local conn <close> = await net.connect(at.host, at.port)
+    await asyncio.sleep(0.005)
+    await conn:write("x")
+    equal(await conn:read_all(), "done")
+  end
+  local talks = {}
+  for i = 1, 7 do talks[i] = talk() end
+  await asyncio.gather(talks)
+  equal(most, 2)
+  server:close()
+  await serving
+  wrong("listen: max_connections must be from 1", net.listen,
+    {max_connections = 0})
+end)
+
+test("close with a grace waits for the handlers, then cancels them",
+    async function()
+  local server = net.listen{}
+  local at = server:sockname()
+  local ended = {}
+  local serving = asyncio.create_task(server:serve(async function(conn)
+    local line = await conn:read_line()
+    local _ <close> = asyncio.defer(function() ended[#ended + 1] = line end)
+    await asyncio.sleep(line == "short" and 0.005 or 60)
+  end))
+  local one <close> = await net.connect(at.host, at.port)
+  local two <close> = await net.connect(at.host, at.port)
+  await one:write("short\n")
+  await two:write("long\n")
+  await asyncio.sleep(0.001)
+  await server:close(0.03)
+  equal(ended, {"short", "long"})
+  assert(server:closed())
+  await serving
+  await server:close(1)
+  local idle = net.listen{}
+  await idle:close(0)
+  wrong("close: grace must be a number, not string", idle.close, idle, "1")
+end)

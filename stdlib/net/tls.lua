@@ -1,0 +1,281 @@
+--[[
+tls.lua - TLS for neap.net, loaded when the first stream wants it.
+
+Makes contexts (core.tls_context) out of options, and starts TLS on streams.
+Whatever is given as `tls`, the options of start_tls or of net.tls_context
+come here.
+]]
+
+local core = require "neap.net.core"
+local asyncio = require "neap.asyncio"
+
+local tls = {}
+
+-- == Options ============================================================
+
+local check = {}
+
+local function text(value)
+  if type(value) ~= "string" then
+    return "must be a string, not " .. type(value)
+  elseif value == "" then
+    return "is empty"
+  end
+end
+
+check.ca, check.cert, check.key = text, text, text
+
+function check.server_hostname(value)
+  local complaint = text(value)
+  if not complaint and value:find "[%z%s]" then
+    complaint = ("'%s' is no name"):format(value)
+  end
+  return complaint
+end
+
+function check.password(value)
+  if type(value) ~= "string" then
+    return "must be a string, not " .. type(value)
+  end
+end
+
+function check.verify(value)
+  if type(value) ~= "boolean" and value ~= "optional" then
+    return "must be true, false or 'optional'"
+  end
+end
+
+function check.server_side(value)
+  if type(value) ~= "boolean" then
+    return "must be a boolean, not " .. type(value)
+  end
+end
+
+function check.timeout(value)
+  if type(value) ~= "number" then
+    return "must be a number, not " .. type(value)
+  elseif not (value >= 0) then
+    return ("must be at least 0, not %s"):format(value)
+  end
+end
+
+function check.alpn(value)
+  if type(value) ~= "table" then
+    return "must be a list of names, not " .. type(value)
+  end
+  for i, name in ipairs(value) do
+    if type(name) ~= "string" or #name == 0 or #name > 255 then
+      return ("has no name of 1 to 255 bytes at %d"):format(i)
+    end
+  end
+end
+
+local function version(value)
+  if value ~= "1.2" and value ~= "1.3" then
+    return "must be '1.2' or '1.3'"
+  end
+end
+
+check.min_version, check.max_version = version, version
+
+function check.sni(value)
+  if type(value) ~= "table" then
+    return "must be a table, not " .. type(value)
+  end
+  for name, pair in pairs(value) do
+    if type(name) ~= "string" or type(pair) ~= "table" then
+      return "must give {cert=, key=} for each name"
+    end
+  end
+end
+
+local context_options = {
+  "ca", "cert", "key", "password", "verify", "alpn", "min_version",
+  "max_version", "sni", "server_side",
+}
+local start_options = {"server_hostname", "timeout"}
+
+local function set_of(...)
+  local set = {}
+  for _, names in ipairs {...} do
+    for _, name in ipairs(names) do set[name] = check[name] end
+  end
+  return set
+end
+
+local for_context = set_of(context_options)
+local for_start = set_of(context_options, start_options)
+local for_name = set_of {"cert", "key", "password"}
+
+local function check_options(what, options, known)
+  if type(options) ~= "table" then
+    core.misuse(what, "options must be a table, not " .. type(options))
+  end
+  for key, value in pairs(options) do
+    local right = known[key]
+    if not right then
+      core.misuse(what, ("unknown option '%s'"):format(key))
+    end
+    local complaint = right(value)
+    if complaint then core.misuse(what, key .. " " .. complaint) end
+  end
+end
+
+-- == Contexts ===========================================================
+
+local function is_context(value)
+  return type(value) == "userdata"
+    and (getmetatable(value) or {}).__name == "neap.net.TLSContext"
+end
+
+-- A value with a certificate inside is one; any other is the path of a file.
+local function pem(what, name, value)
+  if value:find("-----BEGIN", 1, true) then return value end
+  return core.read_file(value, what .. ": " .. name)
+end
+
+local function set_identity(context, what, options)
+  local cert, key = options.cert, options.key or options.cert
+  if not cert then
+    if options.key then core.misuse(what, "key without cert") end
+    return
+  end
+  context:_certificate(what .. ": cert", pem(what, "cert", cert))
+  context:_key(what .. ": key", pem(what, "key", key), options.password or "")
+end
+
+local function set_trust(context, what, options, server)
+  local verify = options.verify
+  if verify == nil then verify = not server or options.ca ~= nil end
+  if verify == "optional" and not server then verify = true end
+  if options.ca then
+    context:_trust(what .. ": ca", pem(what, "ca", options.ca))
+  elseif verify then
+    context:_trust_system()
+  end
+  context:_verify(verify == "optional" and verify
+    or verify and "required" or "none")
+  return verify
+end
+
+local function wire(names)
+  local parts = {}
+  for i, name in ipairs(names) do parts[i] = string.pack("s1", name) end
+  return table.concat(parts)
+end
+
+-- What Lua must know of a context: whether it is a server's, and verifies.
+local facts = setmetatable({}, {__mode = "k"})
+
+local function build(what, options, server)
+  local context = core.tls_context(server)
+  set_identity(context, what, options)
+  local verify = set_trust(context, what, options, server)
+  if options.alpn and #options.alpn > 0 then
+    context:_alpn(wire(options.alpn))
+  end
+  context:_versions(options.min_version, options.max_version)
+  for name, pair in pairs(options.sni or {}) do
+    local of_name = ("%s: sni '%s'"):format(what, name)
+    check_options(of_name, pair, for_name)
+    local other = core.tls_context(true)
+    set_identity(other, of_name, pair)
+    context:_name(name, other)
+  end
+  if server and not options.cert and not options.sni then
+    core.misuse(what, "tls needs a cert")
+  end
+  facts[context] = {server = server, verify = verify}
+  return context
+end
+
+local default -- for clients that want nothing in particular
+
+-- The context for `tls = value`; `what` is the function that was called.
+function tls.context(what, value, server)
+  if is_context(value) then
+    if facts[value].server ~= server then
+      core.misuse(what, server and "tls is a client's" or "tls is a server's")
+    end
+    return value
+  elseif value == true and not server then
+    default = default or build(what, {}, false)
+    return default
+  elseif value == true then
+    core.misuse(what, "tls needs a cert")
+  elseif type(value) ~= "table" then
+    core.misuse(what, "tls must be true, a table or a TLSContext, not "
+      .. type(value))
+  end
+  check_options(what, value, for_start)
+  if value.server_side ~= nil and value.server_side ~= server then
+    core.misuse(what, ("server_side must be %s here"):format(server))
+  end
+  return build(what, value, server)
+end
+
+-- net.tls_context{...}: the same for many streams
+function tls.new_context(options)
+  check_options("tls_context", options, for_context)
+  return build("tls_context", options, options.server_side == true)
+end
+
+-- == Starting ===========================================================
+
+-- Gives TLS to a stream and returns before the handshake. `where` tells the
+-- sessions of servers apart.
+function tls.begin(what, stream, context, hostname, where)
+  local fact = facts[context]
+  if not fact.server and fact.verify and not hostname then
+    core.misuse(what, "server_hostname is missing")
+  end
+  core.tls_start(stream, context, hostname,
+    hostname and where and hostname .. " " .. where)
+end
+
+local function handshake(stream, what) await stream:_handshake(what) end
+
+local function within(seconds, stream, what)
+  local _ <close> = asyncio.timeout(seconds)
+  handshake(stream, what)
+end
+
+-- Waits for the end of the handshake; if there is none, the stream is of no
+-- use any more.
+function tls.finish(what, stream, seconds)
+  local _ <close> = asyncio.defer(function()
+    if not stream:closed() and not core.tls_info(stream) then
+      stream:close()
+    end
+  end)
+  if not seconds or seconds == math.huge then return handshake(stream, what) end
+  local ok, err = pcall(within, seconds, stream, what)
+  if ok then return end
+  if asyncio.iserror(err, asyncio.TimeoutError) then core.timed_out(what) end
+  error(err, 0)
+end
+
+-- stream:start_tls(options)
+function tls.start(stream, options)
+  local hostname, seconds, context, where
+  if is_context(options) then
+    context = options
+  else
+    check_options("start_tls", options, tls.with_context)
+    hostname, seconds = options.server_hostname, options.timeout
+    context = options.context
+      or tls.context("start_tls", options, options.server_side == true)
+  end
+  local ok, at = pcall(stream.peername, stream)
+  if ok then where = at.path or at.port end
+  tls.begin("start_tls", stream, context, hostname, where)
+  tls.finish("start_tls", stream, seconds or 30)
+  return stream
+end
+
+tls.with_context = set_of(context_options, start_options)
+function tls.with_context.context(value)
+  if not is_context(value) then return "must be a TLSContext" end
+end
+
+return tls
