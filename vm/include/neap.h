@@ -34,7 +34,7 @@ struct uv_handle_s;
 typedef struct neap_Vm neap_Vm;
 
 /* Codes beside libuv's own; neap_fail knows both kinds. */
-#define NEAP_ECANCELED (-9001) /* the task was cancelled: raises that */
+#define NEAP_ECANCELED (-9001) /* the task was cancelled: see neap_wait */
 #define NEAP_ECLOSED (-9002)   /* the handle was closed under the operation */
 
 /* == A machine: one Lua state and the loop that drives it ============== */
@@ -42,9 +42,9 @@ typedef struct neap_Vm neap_Vm;
 /* What a machine tells its host. The texts are lent during the call. */
 typedef struct neap_Report {
   int kind;              /* NEAP_REPORT_* */
-  const char *text;      /* one line, without "neap:" and without newline */
+  const char *text;      /* without "neap:" before and newline behind it */
   const char *traceback; /* "stack traceback:..." or NULL */
-  const char *task;      /* name of the task it is about, or NULL */
+  const char *task;      /* NULL: the text names the task */
 } neap_Report;
 
 enum {
@@ -77,7 +77,9 @@ NEAP_API neap_Vm *neap_vm_new(const neap_Options *options);
 
 /*
  * Cancels every task and runs their clean-up, closes every handle, waits for
- * both, closes the Lua state and frees `vm`. NULL is allowed.
+ * both and for requests in flight, closes the Lua state and frees `vm`. Runs
+ * the loop meanwhile, a borrowed one too. Outside of any task or callback.
+ * NULL is allowed.
  */
 NEAP_API void neap_vm_free(neap_Vm *vm);
 
@@ -93,7 +95,8 @@ NEAP_API struct uv_loop_s *neap_loop(lua_State *L);
 /* The host's pointer from the options. */
 NEAP_API void *neap_data(neap_Vm *vm);
 
-/* Sends a report to the host as the machine does. */
+/* Sends a report to the host as the machine does; one of kind
+ * NEAP_REPORT_ERROR counts for neap_failed. */
 NEAP_API void neap_report(neap_Vm *vm, int kind, const char *text,
                           const char *traceback);
 
@@ -117,33 +120,38 @@ NEAP_API int neap_loadfile(lua_State *L, const char *filename,
 
 /*
  * Translates source text to plain Lua, pushes it as a string and returns
- * LUA_OK; or pushes a message and returns LUA_ERRSYNTAX.
+ * LUA_OK; or pushes a message and returns what neap_load does.
  */
 NEAP_API int neap_translate(lua_State *L, const char *text, size_t length,
                             const char *name);
 
 /*
- * Starts a task from the function and `nargs` arguments on top of the stack,
+ * Starts a task from the function and `nargs` arguments on top of the stack
  * and replaces them by the Task object. The task begins in the loop's next
- * turn. `name` may be NULL ("Task-N").
+ * turn. It calls the function and does not await what that returns: to run
+ * an async function, spawn the global function `await` with the coroutine
+ * object that a call of it gives. `name` may be NULL ("Task-N").
  */
 NEAP_API void neap_spawn(lua_State *L, int nargs, const char *name);
 
 /*
  * Drives the loop until the Task or Future at `index` is done. Only for the
- * machine's owner, outside any task. Returns LUA_OK and pushes the results,
- * with their count in *nresults; or LUA_ERRRUN and pushes the error value;
- * NEAP_ECANCELED if it was cancelled (pushes the CancelledError).
+ * machine's owner: raises inside of a task or callback. Returns LUA_OK and
+ * pushes the results, with their count in *nresults; or LUA_ERRRUN (LUA_ERRMEM
+ * if there is no memory to push them) and pushes the error value; or
+ * NEAP_ECANCELED and pushes the CancelledError if it was cancelled, or nil if
+ * a task called os.exit(code, true), see neap_exiting.
  */
 NEAP_API int neap_wait(lua_State *L, int index, int *nresults);
 
 /*
- * Cancels every task and drives the loop until all have ended. Only for the
- * machine's owner, outside any task.
+ * Cancels every task, drives the loop until all have ended, and reports the
+ * errors that nobody has looked at. Outside of any task or callback.
  */
 NEAP_API void neap_finish(lua_State *L);
 
-/* Drives the loop until no task is left. */
+/* Drives the loop until no task is left, or one called os.exit(code, true).
+ * Waits even if nothing in the loop can wake a task: see neap_interrupt. */
 NEAP_API void neap_run(neap_Vm *vm);
 
 /*
@@ -153,14 +161,15 @@ NEAP_API void neap_run(neap_Vm *vm);
 NEAP_API int neap_cancel(lua_State *L, int index, const char *message);
 
 /*
- * Names the task (at `index`) that an interrupt goes to, usually the main
- * chunk's.
+ * Names the task (at `index`) that an interrupt goes to until it has ended,
+ * usually the main chunk's.
  */
 NEAP_API void neap_set_main(lua_State *L, int index);
 
 /*
- * Cancels the main task, even if it is computing and not waiting. May be
- * called from a signal handler and from any thread.
+ * Cancels the main task (see neap_set_main), even if it is computing and not
+ * waiting; if there is none, does nothing. May be called from a signal
+ * handler and from any thread, as long as the machine is there.
  */
 NEAP_API void neap_interrupt(neap_Vm *vm);
 
@@ -214,10 +223,10 @@ typedef struct neap_Wait neap_Wait;
 
 /*
  * A place where one task can wait. Embed it zeroed in your struct. `abort`,
- * if set, is called when the task is cancelled while parked: it gives the
- * operation up; the task is woken with NEAP_ECANCELED in any case and a wake
- * that comes later is dropped. `what` says what is waited for ("read"), for
- * people; static or as long-lived as the wait.
+ * if set, is called when the task is cancelled while parked, but not once it
+ * was woken: it gives the operation up. The task leaves the place in any case
+ * and a wake that comes later is dropped. `what` says what is waited for
+ * ("read"), for people; static or as long-lived as the wait.
  */
 struct neap_Wait {
   struct neap_Task *task; /* the machine's own */
@@ -240,6 +249,12 @@ typedef int (*neap_Done)(lua_State *L, int status);
 NEAP_API int neap_await(lua_State *L, neap_Wait *w, neap_Done done);
 
 /*
+ * Raises what neap_await would raise here if no task could wait: to be called
+ * before starting what cannot be taken back.
+ */
+NEAP_API void neap_await_check(lua_State *L);
+
+/*
  * Makes the task parked on `w` ready to run, with `status` for its `done`; 0
  * if nobody was parked (any more).
  */
@@ -252,7 +267,7 @@ NEAP_API int neap_waiting(const neap_Wait *w);
  * Awaits the value at `index` (coroutine object, Task, Future, __await) from
  * C, then runs `done` with its values on top of those the function had, or
  * raises its error. Written `return neap_await_value(L, index, done)`.
- * `done` finds the count of values by lua_gettop.
+ * `done` gets status 0 and finds the count of values by lua_gettop.
  */
 NEAP_API int neap_await_value(lua_State *L, int index, neap_Done done);
 
@@ -287,7 +302,8 @@ NEAP_API void neap_timer_stop(neap_Vm *vm, neap_Timer *t);
  */
 typedef struct neap_Callback neap_Callback;
 
-/* Keeps the function at `index` until neap_callback_free. */
+/* Keeps the function at `index` until neap_callback_free, or until the
+ * machine is freed, after which the pointer is void. */
 NEAP_API neap_Callback *neap_callback_new(lua_State *L, int index);
 
 /* Has it called without arguments; asked again before that, once for all.
@@ -322,7 +338,7 @@ struct neap_Handle {
  * NULL) runs just before the memory is freed: no Lua, no libuv there.
  */
 typedef struct neap_Class {
-  const char *name;                /* "neap.Stream": also the Lua type name */
+  const char *name;   /* "neap.Stream"; to people, without its "neap." */
   void (*close)(neap_Handle *h);
   void (*release)(neap_Handle *h);
 } neap_Class;
@@ -383,9 +399,10 @@ NEAP_API void neap_request_end(neap_Vm *vm);
 /* == Errors =========================================================== */
 
 /*
- * Raises an asyncio.OSError for a libuv code (or the cancellation or the
- * "was closed" error for NEAP_E*), with the script's line: the message reads
- * "WHAT: reason", WHAT formatted like lua_pushfstring.
+ * Raises an asyncio.OSError for a libuv code or NEAP_E* (a DNSError for EAI_*,
+ * "not enough memory" for UV_ENOMEM), with the script's line: the message
+ * reads "WHAT: reason", WHAT formatted like lua_pushfstring; `code` is the
+ * constant's name, "ECONNREFUSED" or "ECLOSED".
  */
 NEAP_API int neap_fail(lua_State *L, int status, const char *what, ...);
 
