@@ -67,6 +67,8 @@ static int wait_done(lua_State *L, int status, lua_KContext ctx) {
   return ((neap_Done)ctx)(L, t->status);
 }
 
+void neap_await_check(lua_State *L) { (void)np_park_check(L); }
+
 int neap_await(lua_State *L, neap_Wait *w, neap_Done done) {
   neap_Task *t = np_park_check(L);
   if (w->task != NULL)
