@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -14,7 +15,8 @@
 #define SMALL ((size_t)16 << 10) /* so much is read at least */
 #define LINES ((size_t)64 << 10) /* so much for lines */
 #define STEP ((size_t)1 << 20)   /* so much at most */
-#define BURST 16                 /* polled reads in a row without waiting */
+#define CACHED ((size_t)128 << 10) /* more is copied by a thread */
+#define BURST 16                 /* reads in a row without waiting */
 
 /* == Closing ========================================================== */
 
@@ -208,10 +210,29 @@ static int fill_now(np_File *f) {
   return 1;
 }
 
+/* What the kernel has in memory needs no thread: 1 if there was some, or the
+ * end. */
+static int fill_cached(np_File *f) {
+  struct iovec room;
+  ssize_t n;
+  if (f->first != NULL || f->pos < 0 || f->slow) return 0;
+  if (f->burst++ == BURST) return f->burst = 0;
+  room.iov_len = amount(f);
+  if (room.iov_len > CACHED) return 0;
+  room.iov_base = np_buf_reserve(&f->in, room.iov_len);
+  if (room.iov_base == NULL) return 0;
+  n = preadv2(f->fd, &room, 1, f->pos + (int64_t)np_buf_size(&f->in),
+              RWF_NOWAIT);
+  if (n >= 0) filled(f, 0, (size_t)n);
+  else if (errno != EAGAIN && errno != EINTR) f->slow = 1;
+  return n >= 0;
+}
+
 int np_file_fill(np_File *f) {
   np_Job *job;
   if (f->polls) return fill_now(f);
   if (f->filling) return 0;
+  if (fill_cached(f)) return 1;
   job = np_job_bare(f->handle.vm, "read", run_fill, NULL, NULL);
   if (job == NULL) {
     f->end = UV_ENOMEM;

@@ -49,7 +49,8 @@ typedef struct np_File {
   uint8_t readable, writable, append;
   uint8_t polls;      /* reads and writes wait in the loop */
   uint8_t ready;      /* there is probably something to read */
-  uint8_t burst;      /* polled reads since the task last waited */
+  uint8_t burst;      /* reads since the task last waited */
+  uint8_t slow;       /* cannot be read without perhaps waiting */
   uint8_t filling;    /* a job reads to `in` */
   uint8_t nexting;
   uint8_t temporary;  /* removed when closed */

@@ -147,6 +147,7 @@ np_Job *np_job_new(lua_State *L, const char *name, void (*run)(np_Job *),
 }
 
 int np_job_await(lua_State *L, np_Job *job, neap_Done done) {
+  neap_await_check(L);
   start(job);
   if (job->state == ENDED) return done(L, 0);
   return neap_await(L, &job->wait, done);

@@ -186,3 +186,16 @@ test("cancelling the removal of a tree stops it", async function()
   await asyncio.wait {removing}
   assert(removing:cancelled())
 end)
+
+test("outside of a task nothing is begun", async function()
+  local dir <close> = await fs.temp_dir()
+  local path, failure = dir:path "a"
+  await fs.write_file(path, "")
+  asyncio.get_running_loop():call_soon(function()
+    local _
+    _, failure = pcall(function() await fs.remove(path) end)
+  end)
+  while not failure do await asyncio.sleep(0) end
+  assert(tostring(failure):find "await outside a task", failure)
+  equal(await fs.exists(path), true)
+end)
