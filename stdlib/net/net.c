@@ -105,6 +105,7 @@ static const luaL_Reg functions[] = {
   {"fileno", np_net_fileno},
   {"is_address", np_net_is_address},
   {"listen", np_net_listen},
+  {"udp", np_net_udp},
   {"server_tls", np_net_server_tls},
   {"tls_context", np_net_context},
   {"tls_start", np_net_tls_start},
@@ -127,5 +128,7 @@ int luaopen_neap_net_core(lua_State *L) {
   lua_setfield(L, -2, "Stream");
   neap_class_new(L, &np_server_class, np_server_methods, np_server_ops);
   lua_setfield(L, -2, "Server");
+  neap_class_new(L, &np_udp_class, np_udp_methods, np_udp_ops);
+  lua_setfield(L, -2, "Udp");
   return 1;
 }

@@ -21,4 +21,10 @@ extern const neap_Async np_server_ops[];
 int np_net_listen(lua_State *L);
 int np_net_server_tls(lua_State *L);
 
+/* udp.c */
+extern const neap_Class np_udp_class;
+extern const luaL_Reg np_udp_methods[];
+extern const neap_Async np_udp_ops[];
+int np_net_udp(lua_State *L);
+
 #endif

@@ -1,5 +1,5 @@
 --[[
-net.lua - require "neap.net": TCP and Unix sockets, with TLS or without.
+net.lua - require "neap.net": TCP, Unix sockets, TLS, UDP, names.
 
 One operation on one socket each is in C (neap.net.core); here is what is made
 of them: options, several addresses, time limits, iteration, serving.
@@ -8,7 +8,7 @@ of them: options, several addresses, time limits, iteration, serving.
 local core = require "neap.net.core"
 local asyncio = require "neap.asyncio"
 
-local Stream, Server = core.Stream, core.Server
+local Stream, Server, Udp = core.Stream, core.Server, core.Udp
 
 local net = {
   pair = core.pair,
@@ -400,6 +400,52 @@ function Server:close(grace)
   end
   close(self)
   if grace ~= nil then return end_handlers(serving[self], grace) end
+end
+
+-- == UDP ================================================================
+
+local udp_options = {
+  host = check.host, port = check.port, remote_host = check.host,
+  remote_port = check.remote_port, reuse_address = check.boolean,
+  reuse_port = check.boolean, broadcast = check.boolean,
+}
+
+-- The first address of a host, which is usually one already.
+local function address_of(host)
+  if core.is_address(host) then return host end
+  return (await net.resolve(host))[1]
+end
+
+function net.udp(options)
+  options = options == nil and {} or options
+  check_options("udp", options, udp_options)
+  local remote = options.remote_host
+  if (remote == nil) ~= (options.remote_port == nil) then
+    core.misuse("udp", remote and "remote_port is missing"
+      or "remote_host is missing")
+  end
+  remote = remote and address_of(remote)
+  local host = options.host and address_of(options.host)
+    or remote and remote:find(":", 1, true) and "::" or "0.0.0.0"
+  local udp = core.udp(host, options.port or 0, options.reuse_address,
+    options.reuse_port)
+  getmetatable(udp).__await = itself
+  local _ <close> = asyncio.defer(function(e) if e then udp:close() end end)
+  if options.broadcast then udp:set_broadcast(true) end
+  if remote then udp:_connect(remote, options.remote_port) end
+  return udp
+end
+
+async function Udp:send(data, host, port)
+  if type(data) ~= "string" and type(data) ~= "number" then
+    core.misuse("send", "data must be a string, not " .. type(data))
+  end
+  if host == nil and port == nil then return await self:_send(data) end
+  local complaint = check.host(host)
+  if complaint then core.misuse("send", "host " .. complaint) end
+  complaint = check.remote_port(port)
+  if complaint then core.misuse("send", "port " .. complaint) end
+  return await self:_send(data, address_of(host), port)
 end
 
 return net

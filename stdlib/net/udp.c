@@ -1,0 +1,404 @@
+/*
+ * udp.c - datagrams: the class Udp.
+ *
+ * Tasks send and receive themselves, on their own stacks; libuv only tells
+ * when the socket is ready again. Datagrams that nobody asks for stay in the
+ * kernel, which drops what does not fit.
+ */
+#include <errno.h>
+#include <lauxlib.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "net.h"
+#include "stream.h"
+
+#define BURST 64 /* datagrams in a row without waiting */
+
+/* A task that waits to send. Those who stopped waiting stay in the list
+ * until the socket is ready. */
+typedef struct Sender {
+  neap_Wait wait;
+  struct Sender *next;
+} Sender;
+
+typedef struct Udp {
+  neap_Handle handle; /* first */
+  uv_poll_t poll;
+  neap_Wait receiver;
+  Sender *senders;
+  np_Net *net;
+  int fd, is_open;
+  int family;
+  int polling; /* for these events */
+  unsigned burst;
+} Udp;
+
+/* == libuv's side ===================================================== */
+
+static void on_ready(uv_poll_t *poll, int status, int events);
+
+static int watch(Udp *u) {
+  int events = (neap_waiting(&u->receiver) ? UV_READABLE : 0) |
+               (u->senders != NULL ? UV_WRITABLE : 0);
+  int err = 0;
+  if (events == u->polling) return 0;
+  if (events == 0)
+    (void)uv_poll_stop(&u->poll); /* it always gives 0 */
+  else
+    err = uv_poll_start(&u->poll, events, on_ready);
+  if (err == 0) u->polling = events;
+  return err;
+}
+
+static void senders_wake(Udp *u, int status) {
+  while (u->senders != NULL) {
+    Sender *w = u->senders;
+    u->senders = w->next;
+    (void)neap_wake(&w->wait, status);
+    free(w);
+  }
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events) {
+  Udp *u = poll->data;
+  if (status < 0) events = UV_READABLE | UV_WRITABLE; /* they find why */
+  if (events & UV_WRITABLE) senders_wake(u, 0);
+  /* Nobody waits any more if the task was cancelled, or woken just now. */
+  if (events & UV_READABLE) (void)neap_wake(&u->receiver, 0);
+  (void)watch(u); /* stopping does not fail */
+}
+
+static void udp_close(neap_Handle *h) {
+  Udp *u = (Udp *)h;
+  (void)neap_wake(&u->receiver, NEAP_ECLOSED);
+  senders_wake(u, NEAP_ECLOSED);
+  if (u->polling) (void)uv_poll_stop(&u->poll);
+  u->polling = 0;
+  if (u->is_open) (void)close(u->fd);
+  u->is_open = 0;
+}
+
+const neap_Class np_udp_class = {"neap.Udp", udp_close, NULL};
+
+static Udp *check(lua_State *L) {
+  return neap_handle_check(L, 1, &np_udp_class);
+}
+
+/* == recv ============================================================== */
+
+static int recv_done(lua_State *L, int status);
+
+static int recv_wait(lua_State *L, Udp *u) {
+  int err = 0;
+  u->burst = 0;
+  if (!(u->polling & UV_READABLE)) {
+    err = uv_poll_start(&u->poll, u->polling | UV_READABLE, on_ready);
+    if (err == 0) u->polling |= UV_READABLE;
+  }
+  if (err < 0) return neap_fail(L, err, "recv");
+  return neap_await(L, &u->receiver, recv_done);
+}
+
+/* udp:recv() -> string, {host=, port=} */
+static int udp_recv(lua_State *L) {
+  Udp *u = check(L);
+  struct sockaddr_storage name = {0};
+  socklen_t size = sizeof name;
+  ssize_t n = -1;
+  if (neap_waiting(&u->receiver))
+    return np_net_misuse(L, "recv", "another task is receiving");
+  if (u->burst++ >= BURST) return recv_wait(L, u);
+  do
+    n = recvfrom(u->fd, u->net->space, NP_STREAM_SPACE, MSG_DONTWAIT,
+                 (struct sockaddr *)&name, &size);
+  while (n < 0 && errno == EINTR);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+    return recv_wait(L, u);
+  if (n < 0) return neap_fail(L, uv_translate_sys_error(errno), "recv");
+  lua_pushlstring(L, u->net->space, (size_t)n);
+  np_address_push(L, &name, size);
+  return 2;
+}
+
+static int recv_done(lua_State *L, int status) {
+  if (status < 0) return neap_fail(L, status, "recv");
+  return udp_recv(L);
+}
+
+/* == send ============================================================== */
+
+static int send_done(lua_State *L, int status);
+
+static int send_wait(lua_State *L, Udp *u) {
+  Sender *w = calloc(1, sizeof *w);
+  int err;
+  if (w == NULL) return neap_fail(L, UV_ENOMEM, "send");
+  w->wait.what = "send";
+  w->next = u->senders;
+  u->senders = w;
+  err = watch(u);
+  if (err < 0) return neap_fail(L, err, "send");
+  return neap_await(L, &w->wait, send_done);
+}
+
+/* "send 1.2.3.4:80: reason" */
+static int send_fail(lua_State *L, int error) {
+  int err = uv_translate_sys_error(error);
+  if (lua_isnoneornil(L, 3)) return neap_fail(L, err, "send");
+  np_address_text(L, lua_tostring(L, 3), (int)lua_tointeger(L, 4));
+  return neap_fail(L, err, "send %s", lua_tostring(L, -1));
+}
+
+/* udp:_send(data [, address, port]) */
+static int udp_send(lua_State *L) {
+  Udp *u = check(L);
+  size_t size;
+  const char *data = luaL_checklstring(L, 2, &size);
+  struct sockaddr_storage name;
+  const struct sockaddr *to = NULL;
+  socklen_t to_size = 0;
+  ssize_t n;
+  if (!lua_isnoneornil(L, 3)) {
+    to = (const struct sockaddr *)&name;
+    to_size = np_address_parse(luaL_checkstring(L, 3),
+                               (int)luaL_checkinteger(L, 4), &name);
+    if (to_size == 0) return send_fail(L, EINVAL);
+  }
+  do n = sendto(u->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, to, to_size);
+  while (n < 0 && errno == EINTR);
+  if (n >= 0) return 0;
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return send_wait(L, u);
+  return send_fail(L, errno);
+}
+
+static int send_done(lua_State *L, int status) {
+  if (status < 0) return neap_fail(L, status, "send");
+  return udp_send(L);
+}
+
+/* == Settings ========================================================== */
+
+static int set(Udp *u, int level, int name, int value) {
+  return setsockopt(u->fd, level, name, &value, sizeof value);
+}
+
+static int result(lua_State *L, int failed, const char *what) {
+  return failed < 0 ? neap_fail(L, uv_translate_sys_error(errno), "%s", what)
+                    : 0;
+}
+
+static int boolean(lua_State *L, const char *name) {
+  if (!lua_isboolean(L, 2))
+    np_net_misuse(L, name, "on must be a boolean, not %s",
+                  luaL_typename(L, 2));
+  return lua_toboolean(L, 2);
+}
+
+/* udp:set_broadcast(on) */
+static int udp_set_broadcast(lua_State *L) {
+  Udp *u = check(L);
+  int on = boolean(L, "set_broadcast");
+  return result(L, set(u, SOL_SOCKET, SO_BROADCAST, on), "set_broadcast");
+}
+
+/* udp:set_multicast_loop(on) */
+static int udp_set_multicast_loop(lua_State *L) {
+  Udp *u = check(L);
+  int on = boolean(L, "set_multicast_loop");
+  int failed = u->family == AF_INET6
+                   ? set(u, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, on)
+                   : set(u, IPPROTO_IP, IP_MULTICAST_LOOP, on);
+  return result(L, failed, "set_multicast_loop");
+}
+
+static int hops(lua_State *L, const char *name) {
+  size_t n = np_net_count(L, 2, name, "hops", 1);
+  if (n > 255) np_net_misuse(L, name, "hops must be at most 255");
+  return (int)n;
+}
+
+/* udp:set_ttl(hops) */
+static int udp_set_ttl(lua_State *L) {
+  Udp *u = check(L);
+  int n = hops(L, "set_ttl");
+  int failed = u->family == AF_INET6
+                   ? set(u, IPPROTO_IPV6, IPV6_UNICAST_HOPS, n)
+                   : set(u, IPPROTO_IP, IP_TTL, n);
+  return result(L, failed, "set_ttl");
+}
+
+/* udp:set_multicast_ttl(hops) */
+static int udp_set_multicast_ttl(lua_State *L) {
+  Udp *u = check(L);
+  int n = hops(L, "set_multicast_ttl");
+  int failed = u->family == AF_INET6
+                   ? set(u, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, n)
+                   : set(u, IPPROTO_IP, IP_MULTICAST_TTL, n);
+  return result(L, failed, "set_multicast_ttl");
+}
+
+typedef struct Member {
+  union {
+    struct sockaddr_storage any;
+    struct sockaddr_in ip4;
+    struct sockaddr_in6 ip6;
+  } group;
+  const char *interface; /* its name, or for IPv4 its address, or NULL */
+} Member;
+
+/* Finds the interface by name or address: 0 or -1 with errno. */
+static int interface4(struct ip_mreqn *r, const char *interface) {
+  struct sockaddr_in at;
+  if (uv_ip4_addr(interface, 0, &at) == 0)
+    r->imr_address = at.sin_addr;
+  else if ((r->imr_ifindex = (int)if_nametoindex(interface)) == 0)
+    return -1;
+  return 0;
+}
+
+static int member4(Udp *u, const Member *m, int join) {
+  struct ip_mreqn r = {.imr_multiaddr = m->group.ip4.sin_addr};
+  if (m->interface != NULL && interface4(&r, m->interface) < 0) return -1;
+  return setsockopt(u->fd, IPPROTO_IP,
+                    join ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP, &r,
+                    sizeof r);
+}
+
+static int member6(Udp *u, const Member *m, int join) {
+  struct ipv6_mreq r = {.ipv6mr_multiaddr = m->group.ip6.sin6_addr};
+  if (m->interface != NULL &&
+      (r.ipv6mr_interface = if_nametoindex(m->interface)) == 0)
+    return -1;
+  return setsockopt(u->fd, IPPROTO_IPV6,
+                    join ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP, &r, sizeof r);
+}
+
+static int member(lua_State *L, const char *name, int join) {
+  Udp *u = check(L);
+  Member m;
+  int failed;
+  if (lua_type(L, 2) != LUA_TSTRING ||
+      np_address_parse(lua_tostring(L, 2), 0, &m.group.any) == 0 ||
+      m.group.any.ss_family != u->family)
+    return np_net_misuse(L, name, "group must be an address of the socket's "
+                         "family");
+  m.interface = luaL_optstring(L, 3, NULL);
+  failed = u->family == AF_INET6 ? member6(u, &m, join) : member4(u, &m, join);
+  if (failed < 0)
+    return neap_fail(L, uv_translate_sys_error(errno), "%s %s", name,
+                     lua_tostring(L, 2));
+  return 0;
+}
+
+/* udp:join(group [, interface]) */
+static int udp_join(lua_State *L) { return member(L, "join", 1); }
+
+/* udp:leave(group [, interface]) */
+static int udp_leave(lua_State *L) { return member(L, "leave", 0); }
+
+/* udp:set_multicast_interface(interface) */
+static int udp_set_multicast_interface(lua_State *L) {
+  Udp *u = check(L);
+  const char *what = "set_multicast_interface", *interface;
+  struct ip_mreqn r = {0};
+  int index, failed;
+  if (lua_type(L, 2) != LUA_TSTRING)
+    return np_net_misuse(L, what, "interface must be a string, not %s",
+                         luaL_typename(L, 2));
+  interface = lua_tostring(L, 2);
+  if (u->family == AF_INET6) {
+    index = (int)if_nametoindex(interface);
+    failed = index == 0 ? -1 : set(u, IPPROTO_IPV6, IPV6_MULTICAST_IF, index);
+  } else {
+    failed = interface4(&r, interface);
+    if (failed == 0)
+      failed = setsockopt(u->fd, IPPROTO_IP, IP_MULTICAST_IF, &r, sizeof r);
+  }
+  return result(L, failed, what);
+}
+
+static int name_push(lua_State *L, int peer, const char *what) {
+  Udp *u = check(L);
+  struct sockaddr_storage name;
+  socklen_t size = sizeof name;
+  struct sockaddr *at = (struct sockaddr *)&name;
+  int failed = peer ? getpeername(u->fd, at, &size)
+                    : getsockname(u->fd, at, &size);
+  if (failed < 0) return result(L, failed, what);
+  np_address_push(L, &name, size);
+  return 1;
+}
+
+/* udp:sockname(), udp:peername() -> {host=, port=} */
+static int udp_sockname(lua_State *L) { return name_push(L, 0, "sockname"); }
+static int udp_peername(lua_State *L) { return name_push(L, 1, "peername"); }
+
+/* == Opening =========================================================== */
+
+/* core.udp(address, port, reuse_address, reuse_port) -> Udp, bound */
+int np_net_udp(lua_State *L) {
+  struct sockaddr_storage name;
+  socklen_t size = np_address_parse(luaL_checkstring(L, 1),
+                                    (int)luaL_checkinteger(L, 2), &name);
+  np_Net *net = np_net_get(L);
+  Udp *u = neap_handle_new(L, sizeof *u, &np_udp_class);
+  int failed = -1, err = 0;
+  u->net = net;
+  u->receiver.what = "recv";
+  u->family = name.ss_family;
+  u->fd = socket(u->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  u->is_open = u->fd >= 0;
+  if (u->is_open) failed = 0;
+  if (failed == 0 && lua_toboolean(L, 3))
+    failed = set(u, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (failed == 0 && lua_toboolean(L, 4))
+    failed = set(u, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (failed == 0) failed = bind(u->fd, (struct sockaddr *)&name, size);
+  if (failed < 0) err = uv_translate_sys_error(errno);
+  if (err == 0) err = uv_poll_init(neap_loop(L), &u->poll, u->fd);
+  if (err == 0) {
+    neap_handle_opened(&u->handle, &u->poll);
+    return 1;
+  }
+  neap_handle_close(&u->handle);
+  np_address_text(L, lua_tostring(L, 1), (int)lua_tointeger(L, 2));
+  return neap_fail(L, err, "udp %s", lua_tostring(L, -1));
+}
+
+/* udp:_connect(address, port): whom to send to and to hear, alone */
+static int udp_connect(lua_State *L) {
+  Udp *u = check(L);
+  struct sockaddr_storage name;
+  int port = (int)luaL_checkinteger(L, 3);
+  socklen_t size = np_address_parse(luaL_checkstring(L, 2), port, &name);
+  if (connect(u->fd, (struct sockaddr *)&name, size) == 0) return 0;
+  np_address_text(L, lua_tostring(L, 2), port);
+  return neap_fail(L, uv_translate_sys_error(errno), "udp %s",
+                   lua_tostring(L, -1));
+}
+
+const luaL_Reg np_udp_methods[] = {
+  {"set_broadcast", udp_set_broadcast},
+  {"set_multicast_interface", udp_set_multicast_interface},
+  {"set_multicast_loop", udp_set_multicast_loop},
+  {"set_multicast_ttl", udp_set_multicast_ttl},
+  {"set_ttl", udp_set_ttl},
+  {"join", udp_join},
+  {"leave", udp_leave},
+  {"sockname", udp_sockname},
+  {"peername", udp_peername},
+  {"_connect", udp_connect},
+  {NULL, NULL}
+};
+
+const neap_Async np_udp_ops[] = {
+  {"recv", udp_recv},
+  {"_send", udp_send},
+  {NULL, NULL}
+};
