@@ -101,7 +101,9 @@ local function modules(start)
   for template in package.path:gmatch "[^;]+" do
     add_files(names, template, start)
   end
-  names._G = nil
+  for name in pairs(names) do
+    if name == "_G" or name:find "^neap%..*%.core$" then names[name] = nil end
+  end
   return sorted(names, start)
 end
 

@@ -109,10 +109,15 @@ local function about_module(name, page)
   local text = page:gsub("^#[^\n]*\n+", ""):match "^(.-)\n\n" or ""
   local _, order = entries_of(page)
   local lines = {"neap." .. name .. "\n", plain(text) .. "\n"}
-  for _, entry in ipairs(order) do lines[#lines + 1] = "  " .. entry end
-  if #order > 0 then
-    lines[#lines + 1] = ("\nhelp %q tells about one of them.")
-      :format(order[1])
+  local example
+  for _, entry in ipairs(order) do
+    if entry:find "[.:]" then
+      lines[#lines + 1] = "  " .. entry
+      example = example or entry
+    end
+  end
+  if example then
+    lines[#lines + 1] = ("\nhelp %q tells about one of them."):format(example)
   end
   return table.concat(lines, "\n")
 end
@@ -140,7 +145,8 @@ end
 
 local function class_name(meta)
   local name = type(meta) == "table" and rawget(meta, "__name")
-  return type(name) == "string" and name:match "[%w_]+$":lower() or nil
+  name = type(name) == "string" and name:match "[%w_]+$"
+  return name and name:lower()
 end
 
 local function member_name(class, methods, value)

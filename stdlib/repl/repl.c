@@ -48,6 +48,7 @@ typedef struct Editor {
   int started;     /* the thread runs */
   int in;          /* the terminal, opened anew: not blocking */
   int cleared;     /* the line is given up: no more keys for it */
+  int dumb;        /* the terminal cannot move its cursor up */
   FILE *file, *out; /* libedit's ends of the terminal */
   EditLine *el;
   History *history;
@@ -123,15 +124,25 @@ static int row_of(Editor *e, int end) {
 
 static void hide_line(Editor *e) {
   int row = row_of(e, 0);
+  if (e->dumb) {
+    fputs("\r\n", e->out);
+    return;
+  }
   fputc('\r', e->out);
   if (row > 0) fprintf(e->out, "\033[%dA", row);
   fputs("\033[J", e->out);
 }
 
-/* Leaves the line as it stands and goes below it. */
-static void leave_line(Editor *e) {
+/* Leaves the line as it stands and goes below it; or takes it away, if the
+ * session ends. */
+static void end_line(Editor *e, Command command) {
+  if (command == STOP) {
+    hide_line(e);
+    (void)fflush(e->out);
+    return;
+  }
   int down = row_of(e, 1) - row_of(e, 0);
-  if (down > 0) fprintf(e->out, "\033[%dB", down);
+  if (down > 0 && !e->dumb) fprintf(e->out, "\033[%dB", down);
   fputs("^C\r\n", e->out);
   (void)fflush(e->out);
 }
@@ -193,7 +204,7 @@ static int wait_byte(Editor *e, unsigned char *byte) {
     command = hand_back(e, WAITING);
     if (command == CLEAR || command == STOP) {
       e->cleared = 1;
-      if (command == CLEAR) leave_line(e);
+      end_line(e, command);
     }
   }
 }
@@ -249,8 +260,10 @@ static unsigned char on_tab(EditLine *el, int key) {
   if (e->line == NULL) return CC_ERROR;
   e->insert = NULL;
   Command command = hand_back(e, COMPLETE);
-  if (command == CLEAR || command == STOP) e->cleared = 1;
-  if (command == CLEAR) leave_line(e);
+  if (command == CLEAR || command == STOP) {
+    e->cleared = 1;
+    end_line(e, command);
+  }
   if (command != INSERT || e->insert == NULL) return CC_NORM;
   return el_insertstr(el, e->insert) < 0 ? CC_ERROR : CC_REFRESH;
 }
@@ -591,7 +604,9 @@ static int open_thread(Editor *e) {
 static int repl_editor(lua_State *L) {
   if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) return 0;
   Editor *e = neap_handle_new(L, sizeof *e, &EDITOR);
+  const char *term = getenv("TERM");
   e->wait.what = "a line";
+  e->dumb = term == NULL || *term == '\0' || strcmp(term, "dumb") == 0;
   int err = open_terminal(e);
   if (err == 0) err = open_loop(neap_loop(L), e);
   if (err == 0) err = open_thread(e);
