@@ -43,6 +43,7 @@ static int nap(lua_State *L) {
   lua_Integer ms = luaL_checkinteger(L, 1);
   luaL_argcheck(L, ms >= 0 && ms < 1000000, 1, "out of range");
   lua_settop(L, 1);
+  neap_await_check(L); /* or the timer would be left to fire for nobody */
   Nap *nap = lua_newuserdatauv(L, sizeof *nap, 0); /* lives on the stack */
   memset(nap, 0, sizeof *nap);
   nap->vm = neap_vm(L);

@@ -61,6 +61,7 @@ static int async_fib(lua_State *L) {
   lua_Integer n = luaL_checkinteger(L, 1);
   luaL_argcheck(L, n >= 0 && n < 50, 1, "out of range");
   lua_settop(L, 1);
+  neap_await_check(L); /* not to work for nobody */
   Job *job = neap_handle_new(L, sizeof *job, &job_class);
   job->n = (int)n;
   job->request.data = job;
