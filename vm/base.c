@@ -144,6 +144,11 @@ static int defer_close(lua_State *L) {
   return defer_called(L, LUA_OK, 0);
 }
 
+/* _misuse(message): raises it with the line of the script */
+static int base_misuse(lua_State *L) {
+  return np_error(L, "%s", luaL_checkstring(L, 1));
+}
+
 /* asyncio.defer(f) -> a value for <close> that calls f at the scope's end */
 static int base_defer(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -214,6 +219,8 @@ void np_base_open(lua_State *L) {
   lua_setfield(L, -2, "catch");
   lua_pushcfunction(L, base_defer);
   lua_setfield(L, -2, "defer");
+  lua_pushcfunction(L, base_misuse);
+  lua_setfield(L, -2, "_misuse");
   lua_pushcfunction(L, base_postpone);
   lua_setfield(L, -2, "_postpone");
   lua_pop(L, 1);

@@ -73,7 +73,6 @@ static void push_call(lua_State *L, neap_Task *t) {
 }
 
 static void push_task(lua_State *L, neap_Task *t) {
-  neap_Vm *vm = t->vm;
   lua_createtable(L, 0, 8);
   np_task_push(L, t);
   np_future_name_push(L, -1);

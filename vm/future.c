@@ -461,11 +461,19 @@ static int future_tostring(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   static const char *const names[] = {"pending", "done", "failed",
                                       "cancelled"};
-  push_name(L, f, 1);
-  np_site_push(L, f->line, f->source);
-  lua_pushfstring(L, "%s '%s' (%s, %s)",
-                  f->flags & NP_F_TASK ? "Task" : "Future",
-                  lua_tostring(L, -2), lua_tostring(L, -1), names[f->state]);
+  const char *state = f->task != NULL && f->task == f->vm->current ?
+                      "running" : names[f->state];
+  if (f->flags & NP_F_TASK) {
+    push_name(L, f, 1);
+    np_site_push(L, f->line, f->source);
+    lua_pushfstring(L, "Task '%s' (%s, %s)", lua_tostring(L, -2),
+                    lua_tostring(L, -1), state);
+  } else if (f->source != 0) {
+    np_site_push(L, f->line, f->source);
+    lua_pushfstring(L, "Future (%s, %s)", lua_tostring(L, -1), state);
+  } else {
+    lua_pushfstring(L, "Future (%s)", state);
+  }
   return 1;
 }
 

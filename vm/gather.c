@@ -382,7 +382,7 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
 
 /* gather(a, b, ...) or gather(list, {return_exceptions=}) -> future */
 static int gather_lua(lua_State *L) {
-  int n = lua_gettop(L), keep_errors = 0;
+  int n = lua_gettop(L), keep_errors = 0, i;
   if (n >= 1 && lua_istable(L, 1) &&
       luaL_getmetafield(L, 1, "__await") == LUA_TNIL) {
     luaL_argcheck(L, n <= 2, 3, "a list and a table of options expected");
@@ -410,8 +410,8 @@ static int gather_lua(lua_State *L) {
   lua_settop(L, n);
   lua_createtable(L, n, 0);
   lua_insert(L, 1);
-  for (; n > 0; n--) lua_rawseti(L, 1, n);
-  return gather(L, (uint32_t)lua_rawlen(L, 1), 0, 0);
+  for (i = n; i > 0; i--) lua_rawseti(L, 1, i);
+  return gather(L, (uint32_t)n, 0, 0);
 }
 
 void np_gather_open(lua_State *L) {

@@ -156,8 +156,10 @@ static int handle_gc(lua_State *L) {
   *box = NULL;
   if (!(h->state & CLOSED)) {
     if (h->vm->debug && !h->vm->closing) {
-      lua_pushfstring(L, "a %s was collected while open", shown(h->cls));
-      neap_report(h->vm, NEAP_REPORT_WARNING, lua_tostring(L, -1), NULL);
+      char text[128]; /* a string of Lua's might raise, and leave it open */
+      snprintf(text, sizeof text, "a %s was collected while open",
+               shown(h->cls));
+      neap_report(h->vm, NEAP_REPORT_WARNING, text, NULL);
     }
     neap_handle_close(h);
   }

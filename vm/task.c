@@ -394,6 +394,7 @@ void np_take_traces(lua_State *L, neap_Task *t, int index) {
 static int task_store(lua_State *L, int state, int first) {
   neap_Task *t = np_vm(L)->current;
   int n = lua_gettop(L) - first + 1;
+  luaL_checkstack(L, LUA_MINSTACK, "too many results");
   if (state == NP_FAILED) {
     first = lua_gettop(L);
     n = 1;
@@ -611,12 +612,27 @@ static int break_ring(neap_Task *t) {
   return 1;
 }
 
+/* How many tasks that await each other a cancellation goes through; the C
+ * stack has room for some more. */
+#define DEEPEST_CANCEL 20000
+
 int np_task_cancel(neap_Task *t) {
   if (t->flags & NP_T_ENDED) return 0;
   if (t->flags & NP_T_PASSING) return break_ring(t);
   t->cancelling++;
   if (t->awaiting != NULL) {
-    if (t->awaiting->state == NP_PENDING && np_task_pass_cancel(t)) return 1;
+    if (t->awaiting->state == NP_PENDING) {
+      int sent = 0;
+      if (t->vm->cancel_depth >= DEEPEST_CANCEL) {
+        np_unlink(&t->link); /* it ends here, what it awaits goes on */
+        np_ready(t->vm, &t->link.node);
+      } else {
+        t->vm->cancel_depth++;
+        sent = np_task_pass_cancel(t);
+        t->vm->cancel_depth--;
+      }
+      if (sent) return 1;
+    }
   } else if (t->wait != NULL) {
     neap_Wait *w = t->wait;
     t->wait = NULL;

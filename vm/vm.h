@@ -220,6 +220,7 @@ struct neap_Vm {
   int failed, debug;
   volatile int interrupted;
   int exiting, exit_code;
+  int cancel_depth;  /* of a cancellation on its way, see np_task_cancel */
   lua_State *closed; /* a coroutine whose variables are being closed */
   int postponed;     /* reference of the list of what has to be awaited */
   double slow;          /* seconds: see watch.c */

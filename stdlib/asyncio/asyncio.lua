@@ -10,6 +10,7 @@ local create_task, isfuture = asyncio.create_task, asyncio.isfuture
 local iscoroutine, catch = asyncio.iscoroutine, asyncio.catch
 local Future, defer = asyncio.Future, asyncio.defer
 local current_task, all_tasks = asyncio.current_task, asyncio.all_tasks
+local misuse = asyncio._misuse -- raises with the line of the script
 
 local parts = {
   Queue = "queues", PriorityQueue = "queues", LifoQueue = "queues",
@@ -46,16 +47,16 @@ setmetatable(asyncio, {
 local function check_options(options, known, what)
   if options == nil then return {} end
   if type(options) ~= "table" then
-    error(("options of %s must be a table, not a %s")
-      :format(what, type(options)), 3)
+    misuse(("options of %s must be a table, not a %s")
+      :format(what, type(options)))
   end
   for name, value in pairs(options) do
     local expected = known[name]
     if expected == nil then
-      error(("unknown option '%s' for %s"):format(tostring(name), what), 3)
+      misuse(("unknown option '%s' for %s"):format(tostring(name), what))
     elseif type(value) ~= expected then
-      error(("option '%s' of %s must be a %s, not a %s")
-        :format(name, what, expected, type(value)), 3)
+      misuse(("option '%s' of %s must be a %s, not a %s")
+        :format(name, what, expected, type(value)))
     end
   end
   return options
@@ -67,7 +68,7 @@ local function check_awaitable(x, what)
   if isfuture(x) or iscoroutine(x) then return end
   local meta = getmetatable(x)
   if type(meta) == "table" and meta.__await then return end
-  error(("%s needs an awaitable, not a %s value"):format(what, type(x)), 3)
+  misuse(("%s needs an awaitable, not a %s value"):format(what, type(x)))
 end
 
 local function ensure_future(x)
@@ -78,7 +79,7 @@ end
 -- The list without repetitions, each as a future; raises as the caller.
 local function future_list(list, what, coroutines)
   if type(list) ~= "table" then
-    error(("%s needs a list, not a %s value"):format(what, type(list)), 3)
+    misuse(("%s needs a list, not a %s value"):format(what, type(list)))
   end
   local seen, futures = {}, {}
   for i = 1, #list do
@@ -86,10 +87,10 @@ local function future_list(list, what, coroutines)
     local meta = coroutines and getmetatable(x)
     if not isfuture(x) and not (coroutines and iscoroutine(x)) and
        not (type(meta) == "table" and meta.__await) then
-      error(("%s needs %s: number %d is a %s"):format(what,
+      misuse(("%s needs %s: number %d is a %s"):format(what,
         coroutines and "awaitables" or "tasks or futures", i,
         iscoroutine(x) and "coroutine object (give it to create_task)" or
-        type(x) .. " value"), 3)
+        type(x) .. " value"))
     end
     if not seen[x] then
       seen[x] = true
