@@ -39,6 +39,7 @@ static void send_close(np_File *f) {
   np_Job *job = np_job_bare(f->handle.vm, "close", run_close, f->path, NULL);
   if (job == NULL) { /* no memory: then it has to be here */
     (void)close(f->fd);
+    if (f->temporary) (void)unlink(f->path);
     f->fd = -1;
     (void)neap_wake(&f->closer, 0);
     return;

@@ -111,10 +111,12 @@ static void remove_finish(np_Job *job) {
 
 static void temp_dir_close(neap_Handle *h) {
   TempDir *t = (TempDir *)h;
-  np_Job *job = NULL;
-  if (t->path != NULL && !t->keep)
-    job = np_job_bare(h->vm, "remove", run_remove, t->path, NULL);
-  if (job == NULL) { /* nothing to do, or no memory to do it */
+  np_Job *job;
+  t->removed = t->path == NULL || t->keep;
+  if (t->removed) return;
+  job = np_job_bare(h->vm, "remove", run_remove, t->path, NULL);
+  if (job == NULL) { /* no memory: then it has to be here */
+    t->status = np_fs_remove_tree(t->path, NULL);
     t->removed = 1;
     return;
   }
