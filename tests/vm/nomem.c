@@ -303,24 +303,25 @@ static const char *const scripts[] = {
 
     /* files, on libuv's threads */
     "local fs = require 'neap.fs'\n"
-    "local dir <close> = await fs.temp_dir()\n"
-    "await fs.write_file(dir .. '/a', 'one\\ntwo\\n')\n"
-    "local file <close> = await fs.open(dir .. '/a', 'a+')\n"
+    "local path = FILE .. '.txt'\n"
+    "await fs.write_file(path, 'one\\ntwo\\n')\n"
+    "local file <close> = await fs.open(path, 'a+')\n"
     "await file:write('three\\n')\n"
     "await file:seek('set', 0)\n"
     "local n = 0\n"
     "for line in file:lines() do n = n + 1 end\n"
-    "for path in fs.glob(dir .. '/*') do\n"
-    "  n = n + (await fs.stat(path)).size end\n"
-    "local a, b = await asyncio.gather(fs.read_file(dir .. '/a'),\n"
-    "  fs.read_file(dir .. '/a'))\n"
+    "for found in fs.glob(FILE .. '.*') do\n"
+    "  n = n + (await fs.stat(found)).size end\n"
+    "local a, b = await asyncio.gather(fs.read_file(path),\n"
+    "  fs.read_file(path))\n"
     "assert(a == b)\n"
-    "local t = asyncio.create_task(fs.read_file(dir .. '/a'))\n"
+    "local t = asyncio.create_task(fs.read_file(path))\n"
     "await asyncio.sleep(0)\n"
     "t:cancel()\n"
     "local ok, e = asyncio.catch(await, t)\n"
     "if not ok and not asyncio.iserror(e, asyncio.CancelledError) then\n"
     "  error(e, 0) end\n"
+    "await fs.remove(path)\n"
     "return n == 3 + 14 and 'done'\n",
 
     /* other programs */
@@ -376,6 +377,7 @@ static const char *const scripts[] = {
 #endif
 
 #define NEVER (1L << 40)
+#define DEBUG_COUNT 8 /* these are refused to a machine in debug mode */
 
 /* == One run =========================================================== */
 
@@ -468,6 +470,7 @@ static void run_machine(void) {
   memset(&options, 0, sizeof options);
   options.size = sizeof options;
   options.alloc = test_alloc;
+  options.debug = now.count == DEBUG_COUNT;
   memory.count = now.birth ? 0 : -1;
   vm = neap_vm_new(&options);
   if (vm != NULL) {
@@ -523,7 +526,7 @@ static void sweep(int script, int birth, long count, long step) {
 }
 
 int main(void) {
-  static const long counts[] = {1, 2, 3, 8, 100, NEVER};
+  static const long counts[] = {1, 2, 3, DEBUG_COUNT, 100, NEVER};
   const char *only = getenv("NOMEM_ONLY");
   long step = from_environment("NOMEM_STEP", USUAL_STEP);
   int i, descriptor = mkstemp(file);
