@@ -367,12 +367,12 @@ static const char *const scripts[] = {
 
 #define SCRIPTS (int)(sizeof scripts / sizeof *scripts)
 
-/* All takes half a minute. Primes, so that each run hits other places. */
+/* All takes a minute. Primes, so that each run hits other places. */
 #ifdef SANITIZED
-#define USUAL_STEP 11
+#define USUAL_STEP 17
 #define SECONDS 60
 #else
-#define USUAL_STEP 7
+#define USUAL_STEP 13
 #define SECONDS (getenv("VALGRIND") ? 60 : 10)
 #endif
 
