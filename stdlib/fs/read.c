@@ -55,17 +55,21 @@ static int give(lua_State *L, np_File *f, int is_met) {
   return 1;
 }
 
-static int read_done(lua_State *L, int status);
-
-/* Goes on as long as there is something without waiting. */
-static int go(lua_State *L, np_File *f) {
-  int is_met;
-  while ((is_met = met(f)) == 0 && f->end == 0)
-    if (!np_file_fill(f)) return neap_await(L, &f->reader, read_done);
-  return give(L, f, is_met);
+/* Goes on as long as there is something without waiting. While a thread adds
+ * to what was read ahead, for a task that was cancelled, none of it is taken:
+ * it would move. */
+static int go(lua_State *L, np_File *f, neap_Done done) {
+  for (;;) {
+    int is_met = f->filling ? 0 : met(f);
+    if (is_met != 0 || (!f->filling && f->end != 0))
+      return give(L, f, is_met);
+    if (!np_file_fill(f)) return neap_await(L, &f->reader, done);
+  }
 }
 
-static np_File *begin(lua_State *L, const char *name, np_Want want) {
+/* Keeps what is known of the line, and of the end if this read met it. */
+static np_File *begin(lua_State *L, const char *name, np_Want want,
+                      int fresh) {
   np_File *f = np_file_check(L);
   if (neap_waiting(&f->reader))
     np_fs_misuse(L, name, "another task is reading");
@@ -74,53 +78,84 @@ static np_File *begin(lua_State *L, const char *name, np_Want want) {
   if (want.kind == NP_WANT_LINE && f->want.kind == NP_WANT_LINE)
     want.scanned = f->want.scanned;
   f->want = want;
-  f->end = 0;
+  if (fresh) f->end = 0;
   return f;
 }
 
-/* What was wanted is kept in the file: only this task has read. */
-static int read_done(lua_State *L, int status) {
+static void resumed(lua_State *L, int status) {
   np_File *f = neap_handle_test(L, 1, &np_file_class);
   if (status == 0 && neap_handle_closed(&f->handle)) status = NEAP_ECLOSED;
-  if (status < 0) return np_fs_fail(L, status, "read", f->path, NULL);
-  if (neap_waiting(&f->reader))
-    return np_fs_misuse(L, "read", "another task is reading");
-  return go(L, f);
+  if (status < 0) np_fs_fail(L, status, "read", f->path, NULL);
 }
 
-/* file:read_line([max]) -> string, nil at the end */
-static int file_read_line(lua_State *L) {
+/* == read_line ======================================================== */
+
+static int line_done(lua_State *L, int status);
+
+static int line(lua_State *L, int fresh) {
   np_Want want = {.kind = NP_WANT_LINE};
   if (!lua_isnoneornil(L, 2))
     want.n = (size_t)np_fs_integer(L, 2, "read_line", "max", 1);
-  return go(L, begin(L, "read_line", want));
+  return go(L, begin(L, "read_line", want, fresh), line_done);
+}
+
+static int line_done(lua_State *L, int status) {
+  resumed(L, status);
+  return line(L, 0);
+}
+
+/* file:read_line([max]) -> string, nil at the end */
+static int file_read_line(lua_State *L) { return line(L, 1); }
+
+/* == read_all ========================================================= */
+
+static int all_done(lua_State *L, int status);
+
+static int all(lua_State *L, int fresh) {
+  np_Want want = {.kind = NP_WANT_ALL};
+  return go(L, begin(L, "read_all", want, fresh), all_done);
+}
+
+static int all_done(lua_State *L, int status) {
+  resumed(L, status);
+  return all(L, 0);
 }
 
 /* file:read_all() -> string */
-static int file_read_all(lua_State *L) {
-  np_Want want = {.kind = NP_WANT_ALL};
-  return go(L, begin(L, "read_all", want));
-}
+static int file_read_all(lua_State *L) { return all(L, 1); }
 
-static int read_format(lua_State *L) {
+/* == read ============================================================= */
+
+/* What a format of Lua's io wants. */
+static np_Want format_want(lua_State *L) {
   np_Want want = {.kind = NP_WANT_LINE};
   const char *format = lua_tostring(L, 2);
-  if (*format == '*') format++; /* as in Lua's io */
+  if (*format == '*') format++;
   if (strcmp(format, "a") == 0) want.kind = NP_WANT_ALL;
   else if (strcmp(format, "L") == 0) want.whole = 1;
   else if (strcmp(format, "l") != 0)
-    return np_fs_misuse(L, "read", "unknown format '%s'", format);
-  return go(L, begin(L, "read", want));
+    np_fs_misuse(L, "read", "unknown format '%s'", format);
+  return want;
+}
+
+static int some_done(lua_State *L, int status);
+
+static int some(lua_State *L, int fresh) {
+  np_Want want = {.kind = NP_WANT_SIZE, .n = CHUNK};
+  if (lua_type(L, 2) == LUA_TSTRING)
+    want = format_want(L);
+  else if (!lua_isnoneornil(L, 2))
+    want.n = (size_t)np_fs_integer(L, 2, "read", "n", 0);
+  return go(L, begin(L, "read", want, fresh), some_done);
+}
+
+static int some_done(lua_State *L, int status) {
+  resumed(L, status);
+  return some(L, 0);
 }
 
 /* file:read([n]) -> string, nil at the end */
-static int file_read(lua_State *L) {
-  np_Want want = {.kind = NP_WANT_SIZE, .n = CHUNK};
-  if (lua_type(L, 2) == LUA_TSTRING) return read_format(L);
-  if (!lua_isnoneornil(L, 2))
-    want.n = (size_t)np_fs_integer(L, 2, "read", "n", 0);
-  return go(L, begin(L, "read", want));
-}
+static int file_read(lua_State *L) { return some(L, 1); }
 
 const neap_Async np_file_read_ops[] = {
   {"read", file_read},

@@ -230,6 +230,26 @@ test("a read that is cancelled loses nothing", async function()
   assert(table.concat(parts) == text)
 end)
 
+test("what was read ahead is not taken while more comes", async function()
+  local dir <close> = await fs.temp_dir()
+  local text = {}
+  for i = 1, 300000 do text[i] = ("%07d\n"):format(i) end
+  text = table.concat(text)
+  await fs.write_file(dir:path "a", text)
+  for delay = 0, 3 do
+    local file <close> = await fs.open(dir:path "a")
+    equal(await file:read_line(), "0000001")
+    local reading = asyncio.create_task(file:read(1 << 20))
+    turns(delay)
+    reading:cancel()
+    await asyncio.wait {reading}
+    local got = "0000001\n"
+    if not reading:cancelled() then got = got .. reading:result() end
+    got = got .. await file:read(65528) .. await file:read_all()
+    assert(got == text)
+  end
+end)
+
 test("a write that began is completed though cancelled", async function()
   local dir <close> = await fs.temp_dir()
   local file <close> = await fs.open(dir:path "a", "w")
