@@ -32,14 +32,16 @@
 enum { HISTORY_SIZE = 1000, PROMPT_SIZE = 256 };
 
 /* What the loop asks of the editing thread, and what that answers. */
-typedef enum Command { READ, INPUT, PRINT, REDRAW, INSERT, CLEAR, STOP } Command;
+typedef enum Command {
+  READ, INPUT, PRINT, REDRAW, INSERT, CLEAR, STOP
+} Command;
 typedef enum Event { IDLE, WAITING, LINE, END, COMPLETE, FAILED } Event;
 
 typedef struct Editor {
   neap_Handle handle; /* first */
   uv_poll_t poll;
   uv_signal_t resized, continued;
-  neap_Wait wait;  /* the task in editor:next() */
+  neap_Wait wait;  /* the task in editor:_next() */
   np_Sink sink;    /* what others print while a line is edited */
   uv_thread_t thread;
   uv_sem_t to_edit, to_loop;
@@ -304,7 +306,8 @@ static int open_libedit(Editor *e) {
   el_set(e->el, EL_PROMPT_ESC, prompt_of, '\1');
   el_set(e->el, EL_HIST, history, e->history);
   el_set(e->el, EL_EDITOR, "emacs");
-  el_set(e->el, EL_ADDFN, "neap-complete", "Complete a name", on_tab);
+  /* Of narrow names libedit would make copies and never free them. */
+  el_wset(e->el, EL_ADDFN, L"neap-complete", L"Complete a name", on_tab);
   bind_keys(e->el);
   (void)el_source(e->el, NULL); /* the user's .editrc, if there is one */
   el_set(e->el, EL_GETCFN, read_character);
@@ -314,6 +317,7 @@ static int open_libedit(Editor *e) {
 static Event read_line(Editor *e) {
   int size = 0;
   e->cleared = 0;
+  el_set(e->el, EL_PREP_TERM, 1); /* or the prompt is there before that */
   const char *line = el_gets(e->el, &size);
   free(e->line);
   e->line = NULL;
@@ -373,7 +377,7 @@ static void on_printed(void *data) {
   } else {
     size_t size;
     char *text = np_sink_take(&e->sink, &size);
-    (void)fwrite(text, 1, size, e->out);
+    if (size > 0) (void)fwrite(text, 1, size, e->out);
     (void)fflush(e->out);
     free(text);
   }
@@ -443,7 +447,7 @@ static Editor *editor_idle(lua_State *L, const char *name) {
   return e;
 }
 
-/* editor:start(prompt): begins to edit a line */
+/* editor:_start(prompt): begins to edit a line */
 static int editor_start(lua_State *L) {
   Editor *e = editor_idle(L, "start");
   size_t size;
@@ -481,8 +485,8 @@ static int next_done(lua_State *L, int status) {
 }
 
 /*
- * editor:next() -> "line", text; or "complete", line, cursor, to be answered
- * by editor:insert; or "end"
+ * editor:_next() -> "line", text; or "complete", line, cursor, to be answered
+ * by editor:_insert; or "end"
  */
 static int editor_next(lua_State *L) {
   Editor *e = editor_check(L);
@@ -490,7 +494,7 @@ static int editor_next(lua_State *L) {
   return neap_await(L, &e->wait, next_done);
 }
 
-/* editor:insert([text]): goes on editing, with the text put in */
+/* editor:_insert([text]): goes on editing, with the text put in */
 static int editor_insert(lua_State *L) {
   Editor *e = editor_check(L);
   const char *text = luaL_optstring(L, 2, NULL);
@@ -504,7 +508,7 @@ static int editor_insert(lua_State *L) {
   return 0;
 }
 
-/* editor:clear(): gives the line up */
+/* editor:_clear(): gives the line up */
 static int editor_clear(lua_State *L) {
   Editor *e = editor_check(L);
   if (!is_editing(e)) return 0;
@@ -513,7 +517,7 @@ static int editor_clear(lua_State *L) {
   return 0;
 }
 
-/* editor:print(text): above the line, if there is one */
+/* editor:_print(text): above the line, if there is one */
 static int editor_print(lua_State *L) {
   Editor *e = editor_check(L);
   size_t size;
@@ -524,7 +528,7 @@ static int editor_print(lua_State *L) {
   return 0;
 }
 
-/* editor:remember(text): one more line of the history */
+/* editor:_remember(text): one more line of the history */
 static int editor_remember(lua_State *L) {
   Editor *e = editor_idle(L, "remember");
   HistEvent ev;
@@ -533,7 +537,7 @@ static int editor_remember(lua_State *L) {
   return 0;
 }
 
-/* editor:columns() -> the width of the terminal */
+/* editor:_columns() -> the width of the terminal */
 static int editor_columns(lua_State *L) {
   Editor *e = editor_check(L);
   lua_pushinteger(L, columns(e));
@@ -693,12 +697,12 @@ static int repl_append(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"start", editor_start},       {"insert", editor_insert},
-    {"clear", editor_clear},       {"print", editor_print},
-    {"remember", editor_remember}, {"columns", editor_columns},
+    {"_start", editor_start},       {"_insert", editor_insert},
+    {"_clear", editor_clear},       {"_print", editor_print},
+    {"_remember", editor_remember}, {"_columns", editor_columns},
     {NULL, NULL}};
 
-static const neap_Async operations[] = {{"next", editor_next}, {NULL, NULL}};
+static const neap_Async operations[] = {{"_next", editor_next}, {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
     {"editor", repl_editor},         {"spawn", repl_spawn},

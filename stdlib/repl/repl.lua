@@ -39,7 +39,7 @@ local function load_history(editor, path)
   for line in file:lines() do lines[#lines + 1] = line end
   file:close()
   local first = math.max(1, #lines - HISTORY + 1)
-  for i = first, #lines do editor:remember(unescape(lines[i])) end
+  for i = first, #lines do editor:_remember(unescape(lines[i])) end
   if #lines > 2 * HISTORY then
     local new = path .. ".new"
     os.remove(new)
@@ -51,8 +51,13 @@ end
 
 -- == The terminal =======================================================
 
+-- An object of our own, which nobody else sees.
+local function make(self, methods)
+  for name, f in pairs(methods) do self[name] = f end
+  return self
+end
+
 local Terminal = {is_main = true}
-Terminal.__index = Terminal
 
 local function is_set(name)
   local value = os.getenv(name)
@@ -63,7 +68,7 @@ local function new_terminal(env)
   local editor = core.editor()
   if not editor then return nil end
   local term = os.getenv "TERM"
-  local self = setmetatable({
+  local self = make({
     editor = editor, env = env, history = history_path(),
     colour = term ~= nil and term ~= "" and term ~= "dumb"
       and not is_set "NO_COLOR",
@@ -72,7 +77,7 @@ local function new_terminal(env)
   return self
 end
 
-function Terminal:columns() return self.editor:columns() end
+function Terminal:columns() return self.editor:_columns() end
 
 function Terminal:write(text)
   io.stdout:write(text)
@@ -89,9 +94,9 @@ local function complete_line(self, line, cursor)
   local list, typed = complete.find(line:sub(1, cursor), self.env)
   local common = complete.common(list)
   if #list > 1 and #common == typed then
-    self.editor:print(complete.columns(list, self:columns()))
+    self.editor:_print(complete.columns(list, self:columns()))
   end
-  self.editor:insert(#common > typed and common:sub(typed + 1) or nil)
+  self.editor:_insert(#common > typed and common:sub(typed + 1) or nil)
 end
 
 -- A line; nil at the end; false if it was given up.
@@ -100,12 +105,12 @@ function Terminal:read(prompt)
   if self.colour and not prompt:find "\27" then
     prompt = "\1\27[1m\1" .. prompt .. "\1\27[0m\1"
   end
-  editor:start(prompt)
+  editor:_start(prompt)
   while true do
-    local ok, what, text, cursor = asyncio.catch(await, editor:next())
+    local ok, what, text, cursor = asyncio.catch(await, editor:_next())
     if not ok then
       if self.exiting or editor:closed() then error(what, 0) end
-      editor:clear()
+      editor:_clear()
       return false
     elseif what == "line" then
       return text
@@ -113,14 +118,14 @@ function Terminal:read(prompt)
       return nil
     end
     local fine = asyncio.catch(complete_line, self, text, cursor)
-    if not fine then editor:clear() return false end
+    if not fine then editor:_clear() return false end
   end
 end
 
 function Terminal:remember(text)
   if text == self.last or not text:find "%S" then return end
   self.last = text
-  self.editor:remember(text)
+  self.editor:_remember(text)
   if self.history then core.append(self.history, escape(text) .. "\n") end
 end
 
@@ -132,17 +137,26 @@ end
 
 -- What is printed there goes to the stream, not to our own stdout.
 local Remote = {is_main = false, colour = false}
-Remote.__index = Remote
+
+-- The other end is gone: the session is over.
+local function attempt(self, method, ...)
+  local stream = self.stream
+  local ok, result = pcall(stream[method], stream, ...)
+  if ok then ok, result = pcall(await, result) end
+  if ok then return result end
+  self.broken = result
+  error(result, 0)
+end
 
 function Remote:columns() return 80 end
-function Remote:write(text) await self.stream:write(text) end
+function Remote:write(text) attempt(self, "write", text) end
 Remote.complain = Remote.write
 function Remote:remember() end
 function Remote:close() end
 
 function Remote:read(prompt)
   self:write(prompt)
-  local line = await self.stream:read_line()
+  local line = attempt(self, "read_line")
   return line and line:gsub("\r$", "")
 end
 
@@ -165,7 +179,6 @@ end
 -- == A session ==========================================================
 
 local Session = {}
-Session.__index = Session
 
 local function prompt_of(self, name, default)
   local value = self.env[name]
@@ -200,11 +213,10 @@ end
 function Session:error_text(e, task)
   local lines = {}
   for line in (core.error_text(e, task) .. "\n"):gmatch "(.-)\n" do
-    if not line:find "^%s+.*stdlib/repl/"
-       and not line:find "^%s+spawned at repl:1$" then
-      lines[#lines + 1] = line
-    end
+    if not line:find "^%s+.*stdlib/repl/" then lines[#lines + 1] = line end
   end
+  -- Where the task of the line was spawned.
+  if task and lines[#lines]:find "^%s+spawned at " then lines[#lines] = nil end
   if lines[#lines] == "stack traceback:" then lines[#lines] = nil end
   return table.concat(lines, "\n")
 end
@@ -330,17 +342,20 @@ async function repl.run(options)
   local env = options.env or _G
   local front
   if options.stream then
-    front = setmetatable({stream = options.stream}, Remote)
+    front = make({stream = options.stream}, Remote)
     env = remote_env(front, env)
   else
     front = new_terminal(env)
     if not front then return false end
   end
-  local self = setmetatable({front = front, env = env, kept = 0}, Session)
+  local self = make({front = front, env = env, kept = 0}, Session)
   local _ <close> = front.is_main and guard_exit(front) or nil
   with_help(self)
-  if options.banner then front:write(options.banner .. "\n") end
-  loop(self)
+  local ok, e = asyncio.catch(function()
+    if options.banner then front:write(options.banner .. "\n") end
+    loop(self)
+  end)
+  if not ok and (front.broken == nil or front.broken ~= e) then error(e, 0) end
   if self.own_help and env.help == self.own_help then env.help = nil end
   return true
 end

@@ -87,7 +87,6 @@ end
 -- columns it takes on one line.
 
 local Shower = {}
-Shower.__index = Shower
 
 function Shower:paint(kind, text)
   return self.colours[kind] .. text .. self.colours.off, utf8.len(text) or #text
@@ -188,11 +187,12 @@ local show = {}
 -- The value as text, without a newline at its end. Lines are kept within
 -- `width` columns where that can be done.
 function show.value(value, options)
-  local self = setmetatable({
+  local self = {
     colours = options and options.colour and colours or plain,
     width = options and options.width or 80,
     out = {}, open = {}, nodes = 0,
-  }, Shower)
+  }
+  for name, f in pairs(Shower) do self[name] = f end
   local piece = self:piece(value, 0)
   self:write(piece, 0, 0)
   return table.concat(self.out)

@@ -20,6 +20,7 @@
 enum { MOST = 64 << 20 };
 
 static int add(np_Sink *s, const char *text, size_t size) {
+  if (size == 0) return 0;
   if (s->size + size > MOST) return UV_ENOBUFS;
   if (s->size + size > s->room) {
     size_t room = s->room * 2 > s->size + size ? s->room * 2
