@@ -16,7 +16,7 @@
 #include "net.h"
 #include "stream.h"
 
-/* == Connecting: the stream is at 4, above address, port, nodelay ====== */
+/* == Connecting: a stream, address, port, nodelay ====================== */
 
 typedef struct Connect {
   uv_connect_t request;
@@ -38,43 +38,50 @@ static void on_abort(neap_Wait *w) {
 
 static int connect_fail(lua_State *L, np_Stream *s, int status) {
   neap_handle_close(&s->handle);
-  if (lua_isnil(L, 2))
-    lua_pushvalue(L, 1);
+  if (lua_isnil(L, 3))
+    lua_pushvalue(L, 2);
   else
-    np_address_text(L, lua_tostring(L, 1), (int)lua_tointeger(L, 2));
+    np_address_text(L, lua_tostring(L, 2), (int)lua_tointeger(L, 3));
   return neap_fail(L, status, "connect %s", lua_tostring(L, -1));
 }
 
 static int connect_done(lua_State *L, int status) {
-  np_Stream *s = neap_handle_test(L, 4, &np_stream_class);
+  np_Stream *s = neap_handle_test(L, 1, &np_stream_class);
   if (status < 0) return connect_fail(L, s, status);
   s->reader.abort = NULL;
   s->reader.what = "read";
-  return 1;
+  return 0;
 }
 
 static int connect_start(Connect *c, np_Stream *s, lua_State *L) {
-  const char *to = lua_tostring(L, 1);
+  const char *to = lua_tostring(L, 2);
   struct sockaddr_storage name;
   c->stream = s;
   if (s->kind == NP_STREAM_PIPE) {
     uv_pipe_connect(&c->request, &s->uv.pipe, to, on_connect);
     return 0;
   }
-  if (np_address_parse(to, (int)lua_tointeger(L, 2), &name) == 0)
+  if (np_address_parse(to, (int)lua_tointeger(L, 3), &name) == 0)
     return UV_EINVAL;
-  if (lua_toboolean(L, 3)) (void)uv_tcp_nodelay(&s->uv.tcp, 1);
+  if (lua_toboolean(L, 4)) (void)uv_tcp_nodelay(&s->uv.tcp, 1);
   return uv_tcp_connect(&c->request, &s->uv.tcp, (struct sockaddr *)&name,
                         on_connect);
 }
 
-/* core.connect(address, port, nodelay) or core.connect(path) -> Stream */
+/* core.socket(tcp) -> a Stream for core.connect. Whoever is cancelled just
+ * when it is connected can close it only if it was there before. */
+int np_net_socket(lua_State *L) {
+  (void)np_stream_new(L, lua_toboolean(L, 1) ? NP_STREAM_TCP
+                                             : NP_STREAM_PIPE);
+  return 1;
+}
+
+/* core.connect(stream, address, port, nodelay), core.connect(stream, path) */
 static int net_connect(lua_State *L) {
-  np_Stream *s;
+  np_Stream *s = np_stream_check(L);
   Connect *c;
   int err = UV_ENOMEM;
-  lua_settop(L, 3);
-  s = np_stream_new(L, lua_isnil(L, 2) ? NP_STREAM_PIPE : NP_STREAM_TCP);
+  lua_settop(L, 4);
   c = calloc(1, sizeof *c);
   if (c != NULL) err = connect_start(c, s, L);
   if (err < 0) {
@@ -166,12 +173,14 @@ static int resolve_done(lua_State *L, int status) {
   return 1;
 }
 
-/* core.resolve(host) -> list of addresses */
+/* core.resolve(host, family) -> list of addresses; where there is no c-ares */
 static int net_resolve(lua_State *L) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
   const char *host = luaL_checkstring(L, 1);
+  int family = (int)luaL_optinteger(L, 2, 0);
   Resolve *r;
   int err;
+  hints.ai_family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC;
   lua_settop(L, 1);
   neap_class_new(L, &resolve_class, NULL, NULL);
   lua_pop(L, 1);

@@ -22,7 +22,9 @@ static int net_gc(lua_State *L) {
   np_write_free_spent(net);
   np_openssl_free(net->openssl);
   free(net->tls_space);
+  free(net->cares);
   net->openssl = NULL;
+  net->cares = NULL;
   net->tls_space = NULL;
   free(net->space);
   net->space = NULL;
@@ -100,9 +102,11 @@ static int net_debug(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
+  {"socket", np_net_socket},
   {"pair", np_net_pair},
   {"open_fd", np_net_open_fd},
   {"fileno", np_net_fileno},
+  {"dns_ready", np_net_dns_ready},
   {"is_address", np_net_is_address},
   {"listen", np_net_listen},
   {"udp", np_net_udp},
@@ -122,6 +126,7 @@ int luaopen_neap_net_core(lua_State *L) {
   (void)np_net_get(L);
   luaL_newlib(L, functions);
   neap_setasync(L, np_connect_ops);
+  neap_setasync(L, np_dns_ops);
   neap_class_new(L, &np_stream_class, np_stream_methods, np_read_ops);
   neap_setasync(L, np_write_ops);
   neap_setasync(L, np_tls_ops);

@@ -11,8 +11,13 @@
 
 /* connect.c */
 extern const neap_Async np_connect_ops[];
+int np_net_socket(lua_State *L);
 int np_net_pair(lua_State *L);
 int np_net_is_address(lua_State *L);
+
+/* dns.c */
+extern const neap_Async np_dns_ops[];
+int np_net_dns_ready(lua_State *L);
 
 /* server.c */
 extern const neap_Class np_server_class;

@@ -88,9 +88,105 @@ local function check_options(name, options, known)
   end
 end
 
+local function limited(seconds, f, options)
+  local _ <close> = asyncio.timeout(seconds)
+  return f(options)
+end
+
+-- Gives f(options); if it takes longer, raises a TimeoutError that says what.
+local function within(what, seconds, f, options)
+  local ok, result = pcall(limited, seconds, f, options)
+  if ok then return result end
+  if asyncio.iserror(result, asyncio.TimeoutError) then
+    core.timed_out(what)
+  end
+  error(result, 0)
+end
+
 local function option(value, default)
   if value == nil then return default end
   return value
+end
+
+-- == Names ==============================================================
+
+local TYPES = {A = 0, AAAA = 0, PTR = 12, MX = 15, TXT = 16, SRV = 33}
+
+local function is_six(address) return address:find(":", 1, true) ~= nil end
+
+function check.family(value)
+  if value ~= 4 and value ~= 6 then return "must be 4 or 6" end
+end
+
+function check.type(value)
+  if not TYPES[value] then
+    return ("must be A, AAAA, MX, SRV, TXT or PTR, not %s"):format(value)
+  end
+end
+
+-- "1.2.3.4", "1.2.3.4:53" or "[::1]:53"
+function check.servers(value)
+  if type(value) ~= "table" or #value == 0 then
+    return "must be a list of addresses"
+  end
+  for _, server in ipairs(value) do
+    local host = tostring(server)
+    host = host:match "^%[(.+)%]:%d+$" or host:match "^([^:]+):%d+$" or host
+    if not core.is_address(host) then
+      return ("has '%s', which is no address"):format(server)
+    end
+  end
+end
+
+local resolve_options = {
+  family = check.family, type = check.type, timeout = check.seconds,
+  servers = check.servers,
+}
+
+local function by_priority(a, b)
+  return a.priority < b.priority
+end
+
+local function ask(options)
+  local host, kind = options.host, options.type
+  if not core.dns_ready() then
+    if kind and TYPES[kind] ~= 0 then
+      core.misuse("resolve", "type " .. kind .. " needs c-ares")
+    elseif options.servers then
+      core.misuse("resolve", "servers needs c-ares")
+    end
+    return await core.resolve(host, options.family)
+  end
+  local family = options.family or 0
+  if kind == "PTR" then
+    family = core.is_address(host) and (is_six(host) and 6 or 4) or 0
+  end
+  local servers = options.servers and table.concat(options.servers, ",")
+  local found = await core.dns(host, TYPES[kind or "A"], family, servers)
+  if kind == "MX" or kind == "SRV" then table.sort(found, by_priority) end
+  return found
+end
+
+async function net.resolve(host, options)
+  local complaint = check.host(host)
+  if complaint then core.misuse("resolve", "host " .. complaint) end
+  local all = {}
+  if options ~= nil then
+    check_options("resolve", options, resolve_options)
+    for key, value in pairs(options) do all[key] = value end
+  end
+  all.host = host
+  if all.type == "A" then all.family = 4 end
+  if all.type == "AAAA" then all.family = 6 end
+  if TYPES[all.type or "A"] == 0 then
+    if core.is_address(host) then
+      local right = not all.family or (all.family == 6) == is_six(host)
+      return right and {host} or {}
+    end
+  end
+  local seconds = option(all.timeout, 10)
+  if seconds == math.huge then return ask(all) end
+  return within("resolve " .. host, seconds, ask, all)
 end
 
 -- == Connecting =========================================================
@@ -116,31 +212,86 @@ local path_options = {
   server_hostname = check.host,
 }
 
-async function net.resolve(host)
-  local complaint = check.host(host)
-  if complaint then core.misuse("resolve", "host " .. complaint) end
-  if core.is_address(host) then return {host} end
-  return await core.resolve(host)
+local function unless_connected(stream)
+  return asyncio.defer(function(e) if e ~= nil then stream:close() end end)
+end
+
+-- Several addresses race for a connection (RFC 8305): one begins when the
+-- one before it has failed or has had its chance for STAGGER seconds.
+local STAGGER = 0.25
+
+-- The families take turns, the resolver's favourite first.
+local function interleave(addresses)
+  local first, second, order = {}, {}, {}
+  local favourite = is_six(addresses[1])
+  for _, address in ipairs(addresses) do
+    local list = is_six(address) == favourite and first or second
+    list[#list + 1] = address
+  end
+  for i = 1, math.max(#first, #second) do
+    order[#order + 1] = first[i]
+    order[#order + 1] = second[i]
+  end
+  return order
+end
+
+local function race(addresses, attempt)
+  local tasks, pending, winner, failure = {}, {}, nil, nil
+  local _ <close> = asyncio.defer(function()
+    for _, task in ipairs(pending) do task:cancel() end
+    if #pending > 0 then await asyncio.wait(pending) end
+    for _, task in ipairs(tasks) do
+      -- One may have won just as we did, or were cancelled.
+      local ok, stream = pcall(task.result, task)
+      if ok and stream ~= winner then stream:close() end
+    end
+  end)
+  for i, address in ipairs(addresses) do
+    tasks[i] = asyncio.create_task(attempt(address))
+    pending[#pending + 1] = tasks[i]
+    repeat
+      local done
+      done, pending = await asyncio.wait(pending, {
+        timeout = i < #addresses and STAGGER or nil,
+        return_when = "FIRST_COMPLETED",
+      })
+      for _, task in ipairs(done) do
+        if task:exception() == nil then
+          winner = task:result()
+          return winner
+        end
+        failure = task:exception()
+      end
+    until #done > 0 and i < #addresses or #pending == 0 or #done == 0
+  end
+  error(failure, 0)
 end
 
 local function connect_host(options)
   local host, nodelay = options.host, option(options.nodelay, true)
   local addresses = await net.resolve(host)
-  local function attempt(address)
-    return await core.connect(address, options.port, nodelay)
+  local async function attempt(address)
+    local stream = core.socket(true)
+    local _ <close> = unless_connected(stream)
+    await core.connect(stream, address, options.port, nodelay)
+    return stream
   end
-  local failure
-  for _, address in ipairs(addresses) do
-    local ok, result = pcall(attempt, address)
-    if ok then return result end
-    failure = result
+  if #addresses == 0 then
+    error(asyncio.DNSError.new("connect " .. host .. ": no address",
+      {code = "EAI_NODATA"}), 0)
   end
-  error(failure, 0)
+  if #addresses == 1 then return await attempt(addresses[1]) end
+  return race(interleave(addresses), attempt)
 end
 
 -- While the server's backlog is full, the kernel says so instead of waiting.
 local function connect_path(options)
-  local function attempt() return await core.connect(options.path) end
+  local function attempt()
+    local stream = core.socket(false)
+    local _ <close> = unless_connected(stream)
+    await core.connect(stream, options.path)
+    return stream
+  end
   while true do
     local ok, result = pcall(attempt)
     if ok then return result end
@@ -149,11 +300,6 @@ local function connect_path(options)
     end
     await asyncio.sleep(0.01)
   end
-end
-
-local function within(seconds, f, options)
-  local _ <close> = asyncio.timeout(seconds)
-  return f(options)
 end
 
 local function text_of(options)
@@ -188,12 +334,7 @@ local function connect(options)
   end
   local seconds = option(options.timeout, 30)
   if seconds == math.huge then return f(options) end
-  local ok, result = pcall(within, seconds, f, options)
-  if ok then return result end
-  if asyncio.iserror(result, asyncio.TimeoutError) then
-    core.timed_out(text_of(options))
-  end
-  error(result, 0)
+  return within(text_of(options), seconds, f, options)
 end
 
 -- connect(host, port [, options]) or connect{path=} -> the table of options

@@ -35,6 +35,7 @@ typedef struct np_Net {
   struct np_Write *spent; /* finished writes that still anchor strings */
   struct np_Openssl *openssl; /* NULL until a stream wants TLS ... */
   char *tls_space; /* ... and then NP_TLS_READ bytes to read into */
+  struct np_Cares *cares; /* NULL until a name is looked up */
 } np_Net;
 
 /* What must have come before the reading task goes on. */

@@ -243,12 +243,13 @@ end
 -- Waits for the end of the handshake; if there is none, the stream is of no
 -- use any more.
 function tls.finish(what, stream, seconds)
-  local _ <close> = asyncio.defer(function()
-    if not stream:closed() and not core.tls_info(stream) then
-      stream:close()
-    end
+  local _ <close> = asyncio.defer(function(e)
+    if e ~= nil then stream:close() end
   end)
-  if not seconds or seconds == math.huge then return handshake(stream, what) end
+  if not seconds or seconds == math.huge then
+    handshake(stream, what)
+    return -- no tail call: what is to be closed is closed after it
+  end
   local ok, err = pcall(within, seconds, stream, what)
   if ok then return end
   if asyncio.iserror(err, asyncio.TimeoutError) then core.timed_out(what) end

@@ -174,3 +174,82 @@ test("a name that cannot be is a DNSError", async function()
   assert(tostring(e):find("resolve xxx", 1, true), tostring(e))
   assert(asyncio.iserror(e, asyncio.OSError))
 end)
+
+-- == Several addresses (RFC 8305) =======================================
+
+-- Runs f while every name has these addresses.
+local function with_addresses(addresses, f)
+  local resolve = net.resolve
+  local _ <close> = asyncio.defer(function() net.resolve = resolve end)
+  net.resolve = async function() return addresses end
+  f()
+end
+
+-- A server whose backlog is full: who connects hears nothing.
+local function with_deaf_server(f)
+  local server <close> = net.listen{host = "127.0.0.2", backlog = 1}
+  local at, filling = server:sockname(), {}
+  for i = 1, 4 do
+    filling[i] = asyncio.create_task(net.connect(at.host, at.port))
+  end
+  await asyncio.sleep(0.02)
+  f(at.port)
+  for _, task in ipairs(filling) do task:cancel() end
+  await asyncio.wait(filling)
+  for _, task in ipairs(filling) do
+    if not task:cancelled() then task:result():close() end
+  end
+end
+
+test("an address that refuses gives way to the next at once",
+    async function()
+  local server <close> = net.listen{}
+  local port = server:sockname().port
+  with_addresses({"127.0.0.3", "::1", "127.0.0.1"}, function()
+    local conn <close> = await net.connect("name", port)
+    equal(conn:peername().host, "127.0.0.1")
+  end)
+end)
+
+test("an address that does not answer loses the race", async function()
+  with_deaf_server(function(port)
+    local ok, server = pcall(net.listen, {port = port})
+    if not ok then return end -- somebody else has this port
+    local _ <close> = server
+    with_addresses({"127.0.0.2", "127.0.0.1"}, function()
+      local conn <close> = await net.connect("name", port, {timeout = 5})
+      equal(conn:peername().host, "127.0.0.1")
+    end)
+  end)
+end)
+
+test("the race ends at the time limit, or when it is cancelled",
+    async function()
+  with_deaf_server(function(port)
+    with_addresses({"127.0.0.2", "127.0.0.2"}, function()
+      expect_error(asyncio.TimeoutError, net.connect, "name", port,
+        {timeout = 0.05})
+      local task = asyncio.create_task(net.connect("name", port))
+      await asyncio.sleep(0.3)
+      task:cancel()
+      await asyncio.wait {task}
+      assert(task:cancelled())
+    end)
+  end)
+end)
+
+test("if all addresses fail, the last error is raised", async function()
+  local server = net.listen{}
+  local port = server:sockname().port
+  server:close()
+  with_addresses({"127.0.0.2", "127.0.0.1"}, function()
+    local e = expect_error(asyncio.OSError, net.connect, "name", port)
+    equal(e.message, ("connect 127.0.0.1:%d: connection refused"):format(port))
+  end)
+end)
+
+test("a name without addresses is an error", async function()
+  with_addresses({}, function()
+    expect_error(asyncio.OSError, net.connect, "name", 80)
+  end)
+end)
