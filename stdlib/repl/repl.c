@@ -33,7 +33,7 @@ enum { HISTORY_SIZE = 1000, PROMPT_SIZE = 256 };
 
 /* What the loop asks of the editing thread, and what that answers. */
 typedef enum Command {
-  READ, INPUT, PRINT, REDRAW, INSERT, CLEAR, STOP
+  READ, INPUT, PRINT, REDRAW, RESUME, INSERT, CLEAR, STOP
 } Command;
 typedef enum Event { IDLE, WAITING, LINE, END, COMPLETE, FAILED } Event;
 
@@ -169,6 +169,14 @@ static void print_above(Editor *e) {
   free(text);
 }
 
+/* After a stop the terminal is as the shell likes it. libedit believes that
+ * it is still raw, unless told. */
+static void take_terminal(Editor *e) {
+  if (tcgetpgrp(e->in) != getpgrp()) return; /* continued by `bg` */
+  el_set(e->el, EL_PREP_TERM, 0);
+  el_set(e->el, EL_PREP_TERM, 1);
+}
+
 /* Lets the loop go on until it has a command that is not about the screen. */
 static Command hand_back(Editor *e, Event event) {
   for (;;) {
@@ -177,8 +185,9 @@ static Command hand_back(Editor *e, Event event) {
     uv_sem_wait(&e->to_edit);
     if (e->command == PRINT) {
       print_above(e);
-    } else if (e->command == REDRAW) {
-      hide_line(e);
+    } else if (e->command == REDRAW || e->command == RESUME) {
+      if (e->command == RESUME) take_terminal(e);
+      else hide_line(e);
       el_resize(e->el);
       el_set(e->el, EL_REFRESH);
     } else {
@@ -385,8 +394,7 @@ static void on_printed(void *data) {
 
 static void on_signal(uv_signal_t *handle, int signal) {
   Editor *e = handle->data;
-  (void)signal;
-  if (is_editing(e)) hand_over(e, REDRAW);
+  if (is_editing(e)) hand_over(e, signal == SIGCONT ? RESUME : REDRAW);
 }
 
 static void on_closed(uv_handle_t *handle) {

@@ -200,6 +200,19 @@ test("colours are there unless NO_COLOR is set", async function()
   assert(not dumb.raw:find "\27")
 end)
 
+test("a stop and another size of the window are survived", async function()
+  local t <close> = open()
+  t:see "\n>"
+  t:key "x = 'before"
+  t.child:kill "SIGSTOP"
+  t.child:kill "SIGCONT"
+  t:key " and after'"
+  t.child:resize(20, 60)
+  t:key "\n"
+  t:key "x\n"
+  t:see '"before and after"'
+end)
+
 test("the input of a line that reads is the terminal", async function()
   local t <close> = open()
   t:see "\n>"
