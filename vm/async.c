@@ -319,6 +319,14 @@ void neap_setasync(lua_State *L, const neap_Async *list) {
   }
 }
 
+/* Replaces the async function at `index` by its body; others stay. */
+void np_async_strip(lua_State *L, int index) {
+  if (lua_tocfunction(L, index) != async_call) return;
+  index = lua_absindex(L, index);
+  (void)lua_getupvalue(L, index, 1);
+  lua_replace(L, index);
+}
+
 /* __async(name, f), what `async function` becomes */
 static int async_make(lua_State *L) {
   luaL_checktype(L, 2, LUA_TFUNCTION);

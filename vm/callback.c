@@ -68,8 +68,10 @@ void np_report_error(lua_State *L, const char *message, int index,
   lua_pushlstring(L, text, trace != NULL ? (size_t)(trace - text)
                                          : strlen(text));
   lua_pushfstring(L, "%s: %s", message, lua_tostring(L, -1));
-  neap_report(vm, NEAP_REPORT_ERROR, lua_tostring(L, -1),
-              trace != NULL ? trace + 1 : NULL);
+  if (task != 0) np_future_name_push(L, task);
+  else lua_pushnil(L);
+  np_report(vm, NEAP_REPORT_ERROR, lua_tostring(L, -2),
+            trace != NULL ? trace + 1 : NULL, lua_tostring(L, -1));
   lua_settop(L, top);
 }
 

@@ -26,16 +26,21 @@ void np_keep(lua_State *L, neap_Vm *vm, int what) {
   vm->ref[what] = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-void neap_report(neap_Vm *vm, int kind, const char *text,
-                 const char *traceback) {
+void np_report(neap_Vm *vm, int kind, const char *text,
+               const char *traceback, const char *task) {
   neap_Report report;
   if (kind == NEAP_REPORT_ERROR) vm->failed = 1;
   if (vm->report == NULL) return;
   report.kind = kind;
   report.text = text;
   report.traceback = traceback;
-  report.task = NULL;
+  report.task = task;
   vm->report(vm, &report);
+}
+
+void neap_report(neap_Vm *vm, int kind, const char *text,
+                 const char *traceback) {
+  np_report(vm, kind, text, traceback, NULL);
 }
 
 int neap_failed(neap_Vm *vm) { return vm->failed; }
@@ -223,6 +228,7 @@ void neap_spawn(lua_State *L, int nargs, const char *name) {
   int line;
   uint32_t source;
   neap_Task *t;
+  np_async_strip(L, -nargs - 1);
   np_site(L, 0, &line, &source);
   t = np_task_new(L, nargs, line, source);
   t->flags |= NP_T_MAIN;
@@ -276,6 +282,8 @@ static void cancel_all(neap_Vm *vm) {
 
 void neap_finish(lua_State *L) {
   neap_Vm *vm = np_vm(L);
+  if (vm->current != NULL || vm->turning)
+    np_error(L, "neap_finish inside of a task or callback");
   while (vm->ntasks > 0) { /* those too that have ended and must tell it */
     cancel_all(vm);
     pass(vm);

@@ -278,6 +278,10 @@ void np_keep(lua_State *L, neap_Vm *vm, int what);
 
 void *np_alloc(neap_Vm *vm, void *block, size_t old, size_t size);
 
+/* neap_report with the name of the task it is about, or NULL. */
+void np_report(neap_Vm *vm, int kind, const char *text,
+               const char *traceback, const char *task);
+
 /* == loop.c: turns and timers ========================================= */
 
 int np_loop_open(neap_Vm *vm);
@@ -357,8 +361,6 @@ void np_task_close(neap_Vm *vm); /* frees what it has in C */
 int np_task_main(lua_State *L);
 /* Pushes the table of context variables in force, or nil. */
 void np_context_push(lua_State *L);
-void np_wait_open(lua_State *L);
-int np_task_exit(lua_State *L, int code);
 
 /* == future.c ========================================================= */
 
@@ -405,6 +407,7 @@ void np_future_outcome(lua_State *L, int index);
 /* == async.c: async functions, coroutine objects, await =============== */
 
 void np_async_open(lua_State *L);
+void np_async_strip(lua_State *L, int index);
 np_Co *np_co_test(lua_State *L, int index);
 
 /* Makes a coroutine object of the function and arguments on top. */

@@ -10,7 +10,6 @@
 
 #include "vm.h"
 
-int np_pcall(lua_State *L);
 int np_yields(lua_CFunction f);
 
 /* Raises: the C function between that cannot be suspended is named. */

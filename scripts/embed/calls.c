@@ -17,17 +17,12 @@ static const char script[] =
     "  return name, steps\n"
     "end\n";
 
-/*
- * Pushes the Task that runs work(name, steps). To call an async function runs
- * nothing yet: it gives a coroutine object. So the task awaits that.
- */
+/* Pushes the Task that runs the script's async function work(name, steps). */
 static void begin(lua_State *L, const char *name, int steps) {
-  lua_getglobal(L, "await");
   lua_getglobal(L, "work");
   lua_pushstring(L, name);
   lua_pushinteger(L, steps);
-  lua_call(L, 2, 1);
-  neap_spawn(L, 1, name);
+  neap_spawn(L, 2, name);
 }
 
 static void end(lua_State *L, int task) {

@@ -128,9 +128,8 @@ NEAP_API int neap_translate(lua_State *L, const char *text, size_t length,
 /*
  * Starts a task from the function and `nargs` arguments on top of the stack
  * and replaces them by the Task object. The task begins in the loop's next
- * turn. It calls the function and does not await what that returns: to run
- * an async function, spawn the global function `await` with the coroutine
- * object that a call of it gives. `name` may be NULL ("Task-N").
+ * turn. An async function is run, not called: no coroutine object is made.
+ * `name` may be NULL ("Task-N").
  */
 NEAP_API void neap_spawn(lua_State *L, int nargs, const char *name);
 
