@@ -17,7 +17,7 @@
 #include "net.h"
 #include "stream.h"
 
-#if defined __has_include
+#if defined __has_include && !defined HAVE_CARES
 #if __has_include(<ares.h>)
 #define HAVE_CARES 1
 #endif

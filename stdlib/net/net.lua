@@ -64,6 +64,8 @@ function check.host(value)
   end
 end
 
+check.file = check.host
+
 function check.path(value)
   local complaint = check.host(value)
   if not complaint and #value > PATH_MAX then
@@ -376,6 +378,43 @@ function Stream:tls_info() return core.tls_info(self) end
 
 function Stream:lines(max)
   return function() return await self:read_line(max) end
+end
+
+local SEND = 256 << 10 -- bytes of a file read at once
+
+function check.offset(value) return integer(value, 0, math.maxinteger) end
+
+-- While one part is written, the next is read.
+local function send_parts(self, file, count)
+  local sent, part, reading, err = 0, nil, nil, nil
+  local _ <close> = asyncio.defer(function()
+    if reading and not reading:done() then
+      reading:cancel()
+      await asyncio.wait {reading}
+    end
+  end)
+  local function size() return math.min(SEND, count - sent - #(part or "")) end
+  part = await file:read(size())
+  while part and #part > 0 do
+    reading = size() > 0 and asyncio.create_task(file:read(size())) or nil
+    await self:write(part)
+    sent = sent + #part
+    part = reading and await reading
+  end
+  return sent
+end
+
+async function Stream:sendfile(path, offset, count)
+  local complaint = check.file(path)
+  if complaint then core.misuse("sendfile", "path " .. complaint) end
+  complaint = offset ~= nil and check.offset(offset)
+  if complaint then core.misuse("sendfile", "offset " .. complaint) end
+  complaint = count ~= nil and check.offset(count)
+  if complaint then core.misuse("sendfile", "count " .. complaint) end
+  local file <close> = await require "neap.fs".open(path)
+  if offset and offset > 0 then await file:seek("set", offset) end
+  local sent = send_parts(self, file, count or math.maxinteger)
+  return sent
 end
 
 -- == Servers ============================================================

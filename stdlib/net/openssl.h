@@ -4,14 +4,14 @@
  * Loading it takes longer than starting neap does, so nothing is linked with
  * it: the headers say what there is when neap is built, and the functions
  * are looked up when they are first needed. Without the headers neap builds
- * as well and has no TLS (NP_HAVE_OPENSSL is 0).
+ * as well and has no TLS; -DNP_HAVE_OPENSSL=0 says so too.
  */
 #ifndef NP_OPENSSL_H
 #define NP_OPENSSL_H
 
 #include <lua.h>
 
-#if defined __has_include
+#if defined __has_include && !defined NP_HAVE_OPENSSL
 #if __has_include(<openssl/ssl.h>)
 #include <openssl/opensslv.h>
 #if OPENSSL_VERSION_MAJOR >= 3

@@ -201,3 +201,45 @@ test("a writer that never waits lets others run", async function()
   b:close()
   await draining
 end)
+
+test("sendfile sends a file, or a part of it", async function()
+  local path = os.tmpname()
+  local _ <close> = asyncio.defer(function() os.remove(path) end)
+  local text = {}
+  for i = 1, 200000 do text[i] = tostring(i) end
+  text = table.concat(text, "\n")
+  local file <close> = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+  local function sent(...)
+    local a <close>, b = net.pair()
+    local _ <close> = b
+    local reading = asyncio.create_task(b:read_all())
+    local n = await a:sendfile(path, ...)
+    await a:shutdown()
+    local got = await reading
+    equal(#got, n)
+    return got
+  end
+  assert(sent() == text)
+  assert(sent(5) == text:sub(6))
+  assert(sent(1000, 600000) == text:sub(1001, 601000))
+  equal(sent(3, 4), text:sub(4, 7))
+  equal(sent(0, 0), "")
+  equal(sent(#text + 10), "")
+  equal(sent(#text - 2, 100), text:sub(-2))
+  local a <close>, b = net.pair()
+  local e = expect_error(asyncio.OSError, a.sendfile, a, path .. "-not")
+  equal(e.code, "ENOENT")
+  expect_error("sendfile: offset must be from 0", a.sendfile, a, path, -1)
+  expect_error("sendfile: path must be a string, not nil", a.sendfile, a)
+  -- Cancelled, closed under it.
+  for _, how in ipairs {"cancel", "close"} do
+    local task = asyncio.create_task(a:sendfile(path))
+    await asyncio.sleep(0.005)
+    if how == "cancel" then task:cancel() else a:close() end
+    await asyncio.wait {task}
+    assert(task:cancelled() or task:exception())
+  end
+  b:close()
+end)
