@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <histedit.h>
 #include <lauxlib.h>
 #include <langinfo.h>
 #include <locale.h>
@@ -27,6 +26,7 @@
 #include <uv.h>
 #include <wchar.h>
 
+#include "editline.h"
 #include "sink.h"
 
 enum { HISTORY_SIZE = 1000, PROMPT_SIZE = 256 };
@@ -116,7 +116,7 @@ static void place_prompt(Place *p, const char *prompt) {
 
 /* How many rows the cursor, or the end of the line, is below the prompt. */
 static int row_of(Editor *e, int end) {
-  const LineInfo *line = el_line(e->el);
+  const LineInfo *line = np_el_line()(e->el);
   Place p = {0, 0, columns(e)};
   place_prompt(&p, e->prompt);
   place_text(&p, line->buffer,
@@ -164,7 +164,7 @@ static void print_above(Editor *e) {
     hide_line(e);
     write_text(e, text, size);
     if (text[size - 1] != '\n') fputs("\r\n", e->out);
-    el_set(e->el, EL_REFRESH);
+    np_el_set()(e->el, EL_REFRESH);
   }
   free(text);
 }
@@ -173,8 +173,8 @@ static void print_above(Editor *e) {
  * it is still raw, unless told. */
 static void take_terminal(Editor *e) {
   if (tcgetpgrp(e->in) != getpgrp()) return; /* continued by `bg` */
-  el_set(e->el, EL_PREP_TERM, 0);
-  el_set(e->el, EL_PREP_TERM, 1);
+  np_el_set()(e->el, EL_PREP_TERM, 0);
+  np_el_set()(e->el, EL_PREP_TERM, 1);
 }
 
 /* Lets the loop go on until it has a command that is not about the screen. */
@@ -188,8 +188,8 @@ static Command hand_back(Editor *e, Event event) {
     } else if (e->command == REDRAW || e->command == RESUME) {
       if (e->command == RESUME) take_terminal(e);
       else hide_line(e);
-      el_resize(e->el);
-      el_set(e->el, EL_REFRESH);
+      np_el_resize()(e->el);
+      np_el_set()(e->el, EL_REFRESH);
     } else {
       return e->command;
     }
@@ -225,7 +225,7 @@ static int read_character(EditLine *el, wchar_t *c) {
   Editor *e;
   mbstate_t state;
   memset(&state, 0, sizeof state);
-  el_get(el, EL_CLIENTDATA, &e);
+  np_el_get()(el, EL_CLIENTDATA, &e);
   for (;;) {
     unsigned char byte;
     if (!wait_byte(e, &byte)) return 0;
@@ -238,7 +238,7 @@ static int read_character(EditLine *el, wchar_t *c) {
 
 static char *prompt_of(EditLine *el) {
   Editor *e;
-  el_get(el, EL_CLIENTDATA, &e);
+  np_el_get()(el, EL_CLIENTDATA, &e);
   return e->prompt;
 }
 
@@ -260,10 +260,10 @@ static int is_plain_tab(Editor *e, const LineInfo *line) {
 
 static unsigned char on_tab(EditLine *el, int key) {
   Editor *e;
-  const LineInfo *line = el_line(el);
+  const LineInfo *line = np_el_line()(el);
   (void)key;
-  el_get(el, EL_CLIENTDATA, &e);
-  if (is_plain_tab(e, line)) return el_insertstr(el, "\t") < 0 ? CC_ERROR
+  np_el_get()(el, EL_CLIENTDATA, &e);
+  if (is_plain_tab(e, line)) return np_el_insertstr()(el, "\t") < 0 ? CC_ERROR
                                                                : CC_REFRESH;
   e->cursor = (size_t)(line->cursor - line->buffer);
   free(e->line);
@@ -276,7 +276,7 @@ static unsigned char on_tab(EditLine *el, int key) {
     end_line(e, command);
   }
   if (command != INSERT || e->insert == NULL) return CC_NORM;
-  return el_insertstr(el, e->insert) < 0 ? CC_ERROR : CC_REFRESH;
+  return np_el_insertstr()(el, e->insert) < 0 ? CC_ERROR : CC_REFRESH;
 }
 
 static void bind_keys(EditLine *el) {
@@ -290,7 +290,7 @@ static void bind_keys(EditLine *el) {
       {"^I", "neap-complete"},
   };
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-    el_set(el, EL_BIND, keys[i][0], keys[i][1], NULL);
+    np_el_set()(el, EL_BIND, keys[i][0], keys[i][1], NULL);
 }
 
 /* The terminal's text is UTF-8 unless the environment says otherwise. */
@@ -306,28 +306,29 @@ static void use_locale(Editor *e) {
 
 static int open_libedit(Editor *e) {
   HistEvent ev;
-  e->history = history_init();
-  e->el = el_init("neap", e->file, e->out, e->out);
+  if (!np_editline_load()) return 0;
+  e->history = np_history_init()();
+  e->el = np_el_init()("neap", e->file, e->out, e->out);
   if (e->history == NULL || e->el == NULL) return 0;
-  (void)history(e->history, &ev, H_SETSIZE, HISTORY_SIZE);
-  el_set(e->el, EL_CLIENTDATA, e);
-  el_set(e->el, EL_SIGNAL, 0);
-  el_set(e->el, EL_PROMPT_ESC, prompt_of, '\1');
-  el_set(e->el, EL_HIST, history, e->history);
-  el_set(e->el, EL_EDITOR, "emacs");
+  (void)np_history()(e->history, &ev, H_SETSIZE, HISTORY_SIZE);
+  np_el_set()(e->el, EL_CLIENTDATA, e);
+  np_el_set()(e->el, EL_SIGNAL, 0);
+  np_el_set()(e->el, EL_PROMPT_ESC, prompt_of, '\1');
+  np_el_set()(e->el, EL_HIST, np_history(), e->history);
+  np_el_set()(e->el, EL_EDITOR, "emacs");
   /* Of narrow names libedit would make copies and never free them. */
-  el_wset(e->el, EL_ADDFN, L"neap-complete", L"Complete a name", on_tab);
+  np_el_wset()(e->el, EL_ADDFN, L"neap-complete", L"Complete a name", on_tab);
   bind_keys(e->el);
-  (void)el_source(e->el, NULL); /* the user's .editrc, if there is one */
-  el_set(e->el, EL_GETCFN, read_character);
+  (void)np_el_source()(e->el, NULL); /* the user's .editrc, if there is one */
+  np_el_set()(e->el, EL_GETCFN, read_character);
   return 1;
 }
 
 static Event read_line(Editor *e) {
   int size = 0;
   e->cleared = 0;
-  el_set(e->el, EL_PREP_TERM, 1); /* or the prompt is there before that */
-  const char *line = el_gets(e->el, &size);
+  np_el_set()(e->el, EL_PREP_TERM, 1); /* or the prompt is there before that */
+  const char *line = np_el_gets()(e->el, &size);
   free(e->line);
   e->line = NULL;
   if (e->cleared) return IDLE;
@@ -342,8 +343,8 @@ static void edit(void *argument) {
   use_locale(e);
   Event event = open_libedit(e) ? IDLE : FAILED;
   while (hand_back(e, event) != STOP) event = read_line(e);
-  if (e->el != NULL) el_end(e->el);
-  if (e->history != NULL) history_end(e->history);
+  if (e->el != NULL) np_el_end()(e->el);
+  if (e->history != NULL) np_history_end()(e->history);
   (void)uselocale(LC_GLOBAL_LOCALE);
   if (e->locale != (locale_t)0) freelocale(e->locale);
   uv_sem_post(&e->to_loop);
@@ -541,7 +542,7 @@ static int editor_remember(lua_State *L) {
   Editor *e = editor_idle(L, "remember");
   HistEvent ev;
   const char *text = luaL_checkstring(L, 2);
-  (void)history(e->history, &ev, H_ENTER, text); /* without memory: not */
+  (void)np_history()(e->history, &ev, H_ENTER, text); /* without memory: not */
   return 0;
 }
 
