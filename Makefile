@@ -48,8 +48,9 @@ NEAPC   = $(CC) -std=c11 -D_GNU_SOURCE= -pthread -fPIC -fvisibility=hidden \
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \
   -fno-omit-frame-pointer -DNP_SLAB_MALLOC)
 DOOR    := -Ivm/include $(shell pkg-config --cflags $(LUA) libuv)
-LIBS    := -Wl,--as-needed $(filter-out -llua%,$(shell pkg-config --libs $(NEEDS))) \
-  -lm -ldl
+# What a module opens by itself when it is first used is not loaded.
+LIBS    := -Wl,--as-needed $(filter-out -llua%,$(shell \
+  pkg-config --libs $(NEEDS))) -lm -ldl
 LUASO   := $(shell pkg-config --libs $(LUA))
 LUAA    := $(filter /%,$(shell $(CC) -print-file-name=$(patsubst \
   -l%,lib%.a,$(filter -llua%,$(LUASO))) 2>/dev/null))

@@ -3,7 +3,8 @@
 --   neap scripts/check/documented.lua stdlib/asyncio/ stdlib/net/ ...
 --
 -- Public are the fields of a module and the methods of its classes but for
--- those that begin with an underscore. A field stands in the module's own
+-- those that begin with an underscore; a class without a __name is for the
+-- module's own use. A field stands in the module's own
 -- page, doc/modules/NAME.md. Which module a class belongs to cannot be seen,
 -- so its methods may stand in the page of any.
 
@@ -42,7 +43,9 @@ local classes, seen, walk = {}, {}, nil
 
 local function walk_table(t)
   local index = rawget(t, "__index")
-  if type(index) == "table" then classes[index] = true end
+  if type(index) == "table" and (rawget(t, "__name") or index.__name) then
+    classes[index] = true
+  end
   for key, value in next, t do
     walk(key)
     walk(value)
