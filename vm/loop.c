@@ -94,9 +94,6 @@ static void run_turn(neap_Vm *vm, size_t n) {
   }
 }
 
-void np_interrupt_handle(neap_Vm *vm);
-void np_pool_trim(neap_Vm *vm);
-
 static void on_check(uv_check_t *check) {
   neap_Vm *vm = check->data;
   uint64_t start;

@@ -1,5 +1,5 @@
 /*
- * task.c - the life of a task: spawned, stepped, cancelled, ended.
+ * task.c - the life of a task: spawned, started, stepped, ended.
  *
  * A task is a C struct with a Lua thread from the pool. Its Lua object (a
  * future) exists only if somebody asks for it. The body runs under a pcall
@@ -10,114 +10,6 @@
 #include <string.h>
 
 #include "vm.h"
-
-/* == Slots and threads ================================================ */
-
-/* Makes both arrays, which grow together, one size larger. */
-static int grow(neap_Vm *vm, void **all, size_t item, uint32_t **free_ones,
-                uint32_t *size) {
-  uint32_t larger = *size == 0 ? 16 : *size * 2;
-  void *p = np_alloc(vm, *free_ones, *size * sizeof(uint32_t),
-                     larger * sizeof(uint32_t));
-  if (p == NULL) return UV_ENOMEM;
-  *free_ones = p;
-  p = np_alloc(vm, *all, *size * item, larger * item);
-  if (p == NULL) {
-    /* Shrinking back cannot fail, and keeps both of one size. */
-    *free_ones = np_alloc(vm, *free_ones, larger * sizeof(uint32_t),
-                          *size * sizeof(uint32_t));
-    return UV_ENOMEM;
-  }
-  *all = p;
-  *size = larger;
-  return 0;
-}
-
-/*
- * A free slot: the task's place in the tables of the store. The one of what
- * is to start has a false in every free place, so that setting one never
- * needs memory. Raises when memory is out.
- */
-static uint32_t slot_take(lua_State *L, neap_Vm *vm) {
-  if (vm->nfree > 0) return vm->free_slots[--vm->nfree];
-  if (vm->nslots == vm->slots_size &&
-      grow(vm, (void **)&vm->slots, sizeof *vm->slots, &vm->free_slots,
-           &vm->slots_size) < 0)
-    luaL_error(L, "not enough memory");
-  np_store(L, vm, NP_S_STARTS);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, (lua_Integer)vm->nslots + 1);
-  lua_pop(L, 1);
-  return vm->nslots++;
-}
-
-static void slot_release(neap_Vm *vm, uint32_t slot) {
-  vm->slots[slot] = NULL;
-  vm->free_slots[vm->nfree++] = slot;
-}
-
-/* Runs protected: makes the thread whose number is at 1. */
-static int thread_make(lua_State *L) {
-  neap_Vm *vm = np_vm(L);
-  lua_Integer number = lua_tointeger(L, 1);
-  lua_State *T;
-  np_store(L, vm, NP_S_THREADS);
-  T = lua_newthread(L);
-  np_thread_mark(T, NP_X_TASK);
-  lua_rawseti(L, -2, number + 1);
-  vm->threads[number] = T;
-  return 0;
-}
-
-/* A thread for a task that starts, from the pool if it has one. */
-static int thread_take(neap_Vm *vm, uint32_t *number) {
-  lua_State *C = vm->calls;
-  if (vm->npool == 0) {
-    if (vm->nthreads == vm->threads_size &&
-        grow(vm, (void **)&vm->threads, sizeof *vm->threads, &vm->pool,
-             &vm->threads_size) < 0)
-      return UV_ENOMEM;
-    vm->threads[vm->nthreads] = NULL;
-    vm->pool[vm->npool++] = vm->nthreads++;
-  }
-  *number = vm->pool[vm->npool - 1];
-  if (vm->threads[*number] == NULL) {
-    lua_pushcfunction(C, thread_make);
-    lua_pushinteger(C, *number);
-    if (lua_pcall(C, 1, 0, 0) != LUA_OK) {
-      lua_pop(C, 1);
-      return UV_ENOMEM;
-    }
-  }
-  vm->npool--;
-  if (vm->npool < vm->pool_low) vm->pool_low = vm->npool;
-  return 0;
-}
-
-static void thread_release(neap_Vm *vm, uint32_t number) {
-  lua_State *T = vm->threads[number];
-  lua_settop(T, 0);
-  if (lua_gethookmask(T) != 0) lua_sethook(T, NULL, 0, 0);
-  vm->pool[vm->npool++] = number;
-}
-
-/* Gives half of the threads that nobody needed for a second to Lua. */
-void np_pool_trim(neap_Vm *vm) {
-  uint64_t now = uv_hrtime();
-  uint32_t drop = vm->pool_low / 2;
-  if (vm->pool_time == 0) vm->pool_time = now;
-  if (now - vm->pool_time < 1000000000) return;
-  vm->pool_time = now;
-  while (drop-- > 0) { /* from below, where the longest unused are */
-    uint32_t number = vm->pool[drop];
-    if (vm->threads[number] == NULL) continue;
-    vm->threads[number] = NULL;
-    lua_pushnil(vm->store);
-    lua_rawseti(vm->store, NP_S_THREADS, (lua_Integer)number + 1);
-  }
-  vm->pool_low = vm->npool;
-  if (vm->slab != NULL) (void)np_slab_trim(vm->slab, (size_t)1 << 20);
-}
 
 /* == Spawning ========================================================= */
 
@@ -179,11 +71,11 @@ static void spawn_text(lua_State *L, neap_Task *t) {
 static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
   neap_Vm *vm = np_vm(L);
   neap_Task *t = NULL;
-  uint32_t slot = slot_take(L, vm);
+  uint32_t slot = np_slot_take(L, vm);
   vm->ntasks++;
   if (np_reserve(vm) == 0) t = np_alloc(vm, NULL, 0, sizeof *t);
   if (t == NULL) {
-    slot_release(vm, slot);
+    np_slot_release(vm, slot);
     vm->ntasks--;
     luaL_error(L, "not enough memory");
     return NULL;
@@ -236,7 +128,7 @@ static int task_start(neap_Vm *vm, neap_Task *t) {
   lua_State *S = vm->store, *T;
   int n;
   t->flags |= NP_T_STARTED;
-  if (thread_take(vm, &t->thread) < 0) return UV_ENOMEM;
+  if (np_thread_take(vm, &t->thread) < 0) return UV_ENOMEM;
   t->L = T = vm->threads[t->thread];
   lua_rawgeti(S, NP_S_STARTS, (lua_Integer)t->slot + 1);
   lua_pushboolean(S, 0);
@@ -483,8 +375,8 @@ static void task_end(neap_Vm *vm, neap_Task *t) {
   if (vm->main == t) vm->main = NULL;
   if (t->flags & NP_T_CONTEXT) forget(vm, NP_S_CONTEXTS, t->slot);
   if (t->flags & NP_T_INHERIT) forget(vm, NP_S_INHERIT, t->slot);
-  if (t->L != NULL) thread_release(vm, t->thread);
-  slot_release(vm, t->slot);
+  if (t->L != NULL) np_thread_release(vm, t->thread);
+  np_slot_release(vm, t->slot);
   if (t->sink != NULL) { /* it was there before anybody who awaits */
     t->link.node.run = tell_sink;
     np_ready(vm, &t->link.node);
@@ -552,155 +444,6 @@ static void task_step(neap_Vm *vm, np_Node *node) {
     task_broke(vm, t);
   }
   task_end(vm, t);
-}
-
-/* == Cancelling ======================================================= */
-
-void np_cancel_push(lua_State *L, neap_Task *t) {
-  neap_Vm *vm = t->vm;
-  const char *message = "the task was cancelled";
-  if (t->flags & NP_T_INTERRUPTED) message = "interrupted!";
-  else if (t->flags & NP_T_BROKEN) message = "not enough memory";
-  vm->cancels = 1;
-  neap_error_new(L, "CancelledError", 1, NULL, message);
-  if (t->future != NULL && !(t->flags & NP_T_INTERRUPTED)) {
-    np_task_push(L, t);
-    np_extra_get(L, -1, "cancel_message");
-    if (!lua_isnil(L, -1)) lua_setfield(L, -3, "message");
-    else lua_pop(L, 1);
-    lua_pop(L, 1);
-  }
-  np_push(L, vm, NP_R_OWN);
-  lua_pushvalue(L, -2);
-  lua_pushinteger(L, (lua_Integer)t->id);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
-}
-
-int np_is_own(lua_State *L, int index) {
-  neap_Vm *vm = np_vm(L);
-  int is;
-  if (!vm->cancels || vm->current == NULL || !lua_istable(L, index))
-    return 0;
-  index = lua_absindex(L, index);
-  luaL_checkstack(L, 3, NULL);
-  np_push(L, vm, NP_R_OWN);
-  lua_pushvalue(L, index);
-  lua_rawget(L, -2);
-  is = lua_tointeger(L, -1) == (lua_Integer)vm->current->id;
-  lua_pop(L, 2);
-  return is;
-}
-
-int np_task_pass_cancel(neap_Task *t) {
-  int sent;
-  t->flags |= NP_T_PASSING;
-  sent = np_future_cancel(t->awaiting);
-  t->flags &= (uint16_t)~NP_T_PASSING;
-  if (sent && !(t->flags & NP_T_MUST_CANCEL)) t->flags |= NP_T_CANCEL_SENT;
-  return sent;
-}
-
-/* Tasks that wait for each other in a ring: the cancel has come round to t,
- * which lets go of what it waits for, as nobody else in the ring can. */
-static int break_ring(neap_Task *t) {
-  t->flags |= NP_T_MUST_CANCEL;
-  if (t->link.next != NULL) {
-    np_unlink(&t->link);
-    np_ready(t->vm, &t->link.node);
-  }
-  return 1;
-}
-
-/* How many tasks that await each other a cancellation goes through; the C
- * stack has room for some more. */
-#define DEEPEST_CANCEL 20000
-
-int np_task_cancel(neap_Task *t) {
-  if (t->flags & NP_T_ENDED) return 0;
-  if (t->flags & NP_T_PASSING) return break_ring(t);
-  t->cancelling++;
-  if (t->awaiting != NULL) {
-    if (t->awaiting->state == NP_PENDING) {
-      int sent = 0;
-      if (t->vm->cancel_depth >= DEEPEST_CANCEL) {
-        np_unlink(&t->link); /* it ends here, what it awaits goes on */
-        np_ready(t->vm, &t->link.node);
-      } else {
-        t->vm->cancel_depth++;
-        sent = np_task_pass_cancel(t);
-        t->vm->cancel_depth--;
-      }
-      if (sent) return 1;
-    }
-  } else if (t->wait != NULL) {
-    neap_Wait *w = t->wait;
-    t->wait = NULL;
-    w->task = NULL;
-    if (w->abort != NULL) w->abort(w);
-    np_ready(t->vm, &t->link.node);
-  } else if (np_heap_test((np_HeapNode *)&t->timer)) {
-    neap_timer_stop(t->vm, &t->timer);
-    np_ready(t->vm, &t->link.node);
-  }
-  t->flags |= NP_T_MUST_CANCEL;
-  return 1;
-}
-
-void np_task_break_all(neap_Vm *vm) {
-  neap_Task *t;
-  for (t = vm->tasks; t != NULL; t = t->next) {
-    t->flags |= NP_T_BROKEN;
-    (void)np_task_cancel(t);
-  }
-}
-
-int np_task_uncancel(neap_Task *t) {
-  if (t->cancelling > 0 && --t->cancelling == 0)
-    t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
-  return t->cancelling;
-}
-
-/* == Interrupts ======================================================= */
-
-void np_interrupt_handle(neap_Vm *vm) {
-  vm->interrupted = 0;
-  if (vm->main == NULL) return;
-  vm->main->flags |= NP_T_INTERRUPTED;
-  (void)np_task_cancel(vm->main);
-}
-
-/* How many instructions a script may run after an interrupt before that is
- * raised between two of them and not at an await. */
-#define PATIENCE 100000
-
-static void on_interrupt(lua_State *L, lua_Debug *ar) {
-  neap_Vm *vm = np_vm(L);
-  (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  if (!vm->interrupted) return;
-  if (vm->main == NULL || vm->main != vm->current) {
-    np_interrupt_handle(vm);
-    return;
-  }
-  vm->interrupted = 0;
-  if (vm->parks == 0 && vm->nlive == 1) {
-    /* It is a plain Lua program: its pcall may catch this, as in Lua. */
-    neap_error_new(L, "CancelledError", 0, NULL, "interrupted!");
-    lua_error(L);
-  }
-  vm->main->flags |= NP_T_INTERRUPTED;
-  vm->main->cancelling++;
-  np_cancel_push(L, vm->main);
-  lua_error(L);
-}
-
-void neap_interrupt(neap_Vm *vm) {
-  lua_State *running = vm->running;
-  vm->interrupted = 1;
-  if (running != NULL)
-    lua_sethook(running, on_interrupt, LUA_MASKCOUNT, PATIENCE);
-  (void)uv_async_send(&vm->async);
 }
 
 /* == Lua's side ======================================================= */

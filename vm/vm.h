@@ -296,7 +296,20 @@ int np_reserve(neap_Vm *vm);
 /* One pass of the loop: waits for events if nothing is ready. */
 void np_loop_pass(neap_Vm *vm);
 
-/* == task.c =========================================================== */
+/* == pool.c: slots and threads ======================================== */
+
+/* A free slot; raises when memory is out. */
+uint32_t np_slot_take(lua_State *L, neap_Vm *vm);
+void np_slot_release(neap_Vm *vm, uint32_t slot);
+
+/* The number of a thread for a task that starts; 0, or UV_ENOMEM. */
+int np_thread_take(neap_Vm *vm, uint32_t *number);
+void np_thread_release(neap_Vm *vm, uint32_t number);
+
+/* Gives threads that were idle for a while to Lua. */
+void np_pool_trim(neap_Vm *vm);
+
+/* == task.c, cancel.c ================================================= */
 
 /*
  * Starts a task from the function and its `nargs` arguments on top of L,
@@ -325,6 +338,9 @@ void np_task_break_all(neap_Vm *vm);
 int np_task_pass_cancel(neap_Task *t);
 
 int np_task_uncancel(neap_Task *t);
+
+/* Cancels the main task because of neap_interrupt. */
+void np_interrupt_handle(neap_Vm *vm);
 
 /* The task in `slot` if it still is the one with `id`, or NULL. */
 neap_Task *np_task_find(neap_Vm *vm, uint32_t slot, uint64_t id);

@@ -1,0 +1,158 @@
+/*
+ * cancel.c - how a cancellation is requested, handed on and raised.
+ *
+ * A request goes to what the task is parked on; only what cannot be
+ * cancelled there makes the task itself raise, at its next resume. The error
+ * that is raised is known as the task's own, which pcall lets pass. An
+ * interrupt is a request for the main task that does not wait for an await.
+ */
+#include <string.h>
+
+#include "vm.h"
+
+void np_cancel_push(lua_State *L, neap_Task *t) {
+  neap_Vm *vm = t->vm;
+  const char *message = "the task was cancelled";
+  if (t->flags & NP_T_INTERRUPTED) message = "interrupted!";
+  else if (t->flags & NP_T_BROKEN) message = "not enough memory";
+  vm->cancels = 1;
+  neap_error_new(L, "CancelledError", 1, NULL, message);
+  if (t->future != NULL && !(t->flags & NP_T_INTERRUPTED)) {
+    np_task_push(L, t);
+    np_extra_get(L, -1, "cancel_message");
+    if (!lua_isnil(L, -1)) lua_setfield(L, -3, "message");
+    else lua_pop(L, 1);
+    lua_pop(L, 1);
+  }
+  np_push(L, vm, NP_R_OWN);
+  lua_pushvalue(L, -2);
+  lua_pushinteger(L, (lua_Integer)t->id);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+int np_is_own(lua_State *L, int index) {
+  neap_Vm *vm = np_vm(L);
+  int is;
+  if (!vm->cancels || vm->current == NULL || !lua_istable(L, index))
+    return 0;
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 3, NULL);
+  np_push(L, vm, NP_R_OWN);
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  is = lua_tointeger(L, -1) == (lua_Integer)vm->current->id;
+  lua_pop(L, 2);
+  return is;
+}
+
+int np_task_pass_cancel(neap_Task *t) {
+  int sent;
+  t->flags |= NP_T_PASSING;
+  sent = np_future_cancel(t->awaiting);
+  t->flags &= (uint16_t)~NP_T_PASSING;
+  if (sent && !(t->flags & NP_T_MUST_CANCEL)) t->flags |= NP_T_CANCEL_SENT;
+  return sent;
+}
+
+/* Tasks that wait for each other in a ring: the cancel has come round to t,
+ * which lets go of what it waits for, as nobody else in the ring can. */
+static int break_ring(neap_Task *t) {
+  t->flags |= NP_T_MUST_CANCEL;
+  if (t->link.next != NULL) {
+    np_unlink(&t->link);
+    np_ready(t->vm, &t->link.node);
+  }
+  return 1;
+}
+
+/* How many tasks that await each other a cancellation goes through; the C
+ * stack has room for some more. */
+#define DEEPEST_CANCEL 20000
+
+int np_task_cancel(neap_Task *t) {
+  if (t->flags & NP_T_ENDED) return 0;
+  if (t->flags & NP_T_PASSING) return break_ring(t);
+  t->cancelling++;
+  if (t->awaiting != NULL) {
+    if (t->awaiting->state == NP_PENDING) {
+      int sent = 0;
+      if (t->vm->cancel_depth >= DEEPEST_CANCEL) {
+        np_unlink(&t->link); /* it ends here, what it awaits goes on */
+        np_ready(t->vm, &t->link.node);
+      } else {
+        t->vm->cancel_depth++;
+        sent = np_task_pass_cancel(t);
+        t->vm->cancel_depth--;
+      }
+      if (sent) return 1;
+    }
+  } else if (t->wait != NULL) {
+    neap_Wait *w = t->wait;
+    t->wait = NULL;
+    w->task = NULL;
+    if (w->abort != NULL) w->abort(w);
+    np_ready(t->vm, &t->link.node);
+  } else if (np_heap_test((np_HeapNode *)&t->timer)) {
+    neap_timer_stop(t->vm, &t->timer);
+    np_ready(t->vm, &t->link.node);
+  }
+  t->flags |= NP_T_MUST_CANCEL;
+  return 1;
+}
+
+void np_task_break_all(neap_Vm *vm) {
+  neap_Task *t;
+  for (t = vm->tasks; t != NULL; t = t->next) {
+    t->flags |= NP_T_BROKEN;
+    (void)np_task_cancel(t);
+  }
+}
+
+int np_task_uncancel(neap_Task *t) {
+  if (t->cancelling > 0 && --t->cancelling == 0)
+    t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
+  return t->cancelling;
+}
+
+/* == Interrupts ======================================================= */
+
+void np_interrupt_handle(neap_Vm *vm) {
+  vm->interrupted = 0;
+  if (vm->main == NULL) return;
+  vm->main->flags |= NP_T_INTERRUPTED;
+  (void)np_task_cancel(vm->main);
+}
+
+/* How many instructions a script may run after an interrupt before that is
+ * raised between two of them and not at an await. */
+#define PATIENCE 100000
+
+static void on_interrupt(lua_State *L, lua_Debug *ar) {
+  neap_Vm *vm = np_vm(L);
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  if (!vm->interrupted) return;
+  if (vm->main == NULL || vm->main != vm->current) {
+    np_interrupt_handle(vm);
+    return;
+  }
+  vm->interrupted = 0;
+  if (vm->parks == 0 && vm->nlive == 1) {
+    /* It is a plain Lua program: its pcall may catch this, as in Lua. */
+    neap_error_new(L, "CancelledError", 0, NULL, "interrupted!");
+    lua_error(L);
+  }
+  vm->main->flags |= NP_T_INTERRUPTED;
+  vm->main->cancelling++;
+  np_cancel_push(L, vm->main);
+  lua_error(L);
+}
+
+void neap_interrupt(neap_Vm *vm) {
+  lua_State *running = vm->running;
+  vm->interrupted = 1;
+  if (running != NULL)
+    lua_sethook(running, on_interrupt, LUA_MASKCOUNT, PATIENCE);
+  (void)uv_async_send(&vm->async);
+}

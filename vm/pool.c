@@ -1,0 +1,114 @@
+/*
+ * pool.c - the slots and the Lua threads of a machine's tasks.
+ *
+ * A slot is a task's place in the tables of the store. A thread is made when
+ * the pool has none, and goes back to it when the task has ended; what nobody
+ * needed for a second is given back to Lua, half at a time.
+ */
+#include "vm.h"
+
+/* Makes both arrays, which grow together, one size larger. */
+static int grow(neap_Vm *vm, void **all, size_t item, uint32_t **free_ones,
+                uint32_t *size) {
+  uint32_t larger = *size == 0 ? 16 : *size * 2;
+  void *p = np_alloc(vm, *free_ones, *size * sizeof(uint32_t),
+                     larger * sizeof(uint32_t));
+  if (p == NULL) return UV_ENOMEM;
+  *free_ones = p;
+  p = np_alloc(vm, *all, *size * item, larger * item);
+  if (p == NULL) {
+    /* Shrinking back cannot fail, and keeps both of one size. */
+    *free_ones = np_alloc(vm, *free_ones, larger * sizeof(uint32_t),
+                          *size * sizeof(uint32_t));
+    return UV_ENOMEM;
+  }
+  *all = p;
+  *size = larger;
+  return 0;
+}
+
+/*
+ * A free slot: the task's place in the tables of the store. The one of what
+ * is to start has a false in every free place, so that setting one never
+ * needs memory. Raises when memory is out.
+ */
+uint32_t np_slot_take(lua_State *L, neap_Vm *vm) {
+  if (vm->nfree > 0) return vm->free_slots[--vm->nfree];
+  if (vm->nslots == vm->slots_size &&
+      grow(vm, (void **)&vm->slots, sizeof *vm->slots, &vm->free_slots,
+           &vm->slots_size) < 0)
+    luaL_error(L, "not enough memory");
+  np_store(L, vm, NP_S_STARTS);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, (lua_Integer)vm->nslots + 1);
+  lua_pop(L, 1);
+  return vm->nslots++;
+}
+
+void np_slot_release(neap_Vm *vm, uint32_t slot) {
+  vm->slots[slot] = NULL;
+  vm->free_slots[vm->nfree++] = slot;
+}
+
+/* Runs protected: makes the thread whose number is at 1. */
+static int thread_make(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  lua_Integer number = lua_tointeger(L, 1);
+  lua_State *T;
+  np_store(L, vm, NP_S_THREADS);
+  T = lua_newthread(L);
+  np_thread_mark(T, NP_X_TASK);
+  lua_rawseti(L, -2, number + 1);
+  vm->threads[number] = T;
+  return 0;
+}
+
+/* A thread for a task that starts, from the pool if it has one. */
+int np_thread_take(neap_Vm *vm, uint32_t *number) {
+  lua_State *C = vm->calls;
+  if (vm->npool == 0) {
+    if (vm->nthreads == vm->threads_size &&
+        grow(vm, (void **)&vm->threads, sizeof *vm->threads, &vm->pool,
+             &vm->threads_size) < 0)
+      return UV_ENOMEM;
+    vm->threads[vm->nthreads] = NULL;
+    vm->pool[vm->npool++] = vm->nthreads++;
+  }
+  *number = vm->pool[vm->npool - 1];
+  if (vm->threads[*number] == NULL) {
+    lua_pushcfunction(C, thread_make);
+    lua_pushinteger(C, *number);
+    if (lua_pcall(C, 1, 0, 0) != LUA_OK) {
+      lua_pop(C, 1);
+      return UV_ENOMEM;
+    }
+  }
+  vm->npool--;
+  if (vm->npool < vm->pool_low) vm->pool_low = vm->npool;
+  return 0;
+}
+
+void np_thread_release(neap_Vm *vm, uint32_t number) {
+  lua_State *T = vm->threads[number];
+  lua_settop(T, 0);
+  if (lua_gethookmask(T) != 0) lua_sethook(T, NULL, 0, 0);
+  vm->pool[vm->npool++] = number;
+}
+
+/* Gives half of the threads that nobody needed for a second to Lua. */
+void np_pool_trim(neap_Vm *vm) {
+  uint64_t now = uv_hrtime();
+  uint32_t drop = vm->pool_low / 2;
+  if (vm->pool_time == 0) vm->pool_time = now;
+  if (now - vm->pool_time < 1000000000) return;
+  vm->pool_time = now;
+  while (drop-- > 0) { /* from below, where the longest unused are */
+    uint32_t number = vm->pool[drop];
+    if (vm->threads[number] == NULL) continue;
+    vm->threads[number] = NULL;
+    lua_pushnil(vm->store);
+    lua_rawseti(vm->store, NP_S_THREADS, (lua_Integer)number + 1);
+  }
+  vm->pool_low = vm->npool;
+  if (vm->slab != NULL) (void)np_slab_trim(vm->slab, (size_t)1 << 20);
+}
