@@ -69,6 +69,7 @@ void np_openssl_free(np_Openssl *o) {
   if (o == NULL) return;
   (void)o->BIO_free(o->in);
   (void)o->BIO_free(o->out);
+  if (o->system != NULL) o->X509_STORE_free(o->system);
   free(o);
 }
 

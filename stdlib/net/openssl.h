@@ -40,7 +40,8 @@
   F(PEM_write_bio_X509) F(SSL_CIPHER_get_name) F(SSL_CTX_add_client_CA) \
   F(SSL_CTX_callback_ctrl) F(SSL_CTX_check_private_key) F(SSL_CTX_ctrl) \
   F(SSL_CTX_free) F(SSL_CTX_get_cert_store) F(SSL_CTX_new) \
-  F(SSL_CTX_set_alpn_protos) F(SSL_CTX_set_alpn_select_cb) \
+  F(SSL_CTX_set1_cert_store) F(SSL_CTX_set_alpn_protos) \
+  F(SSL_CTX_set_alpn_select_cb) F(X509_STORE_free) F(X509_STORE_up_ref) \
   F(SSL_CTX_set_default_verify_paths) F(SSL_CTX_set_num_tickets) \
   F(SSL_CTX_set_options) F(SSL_CTX_set_session_id_context) \
   F(SSL_CTX_set_verify) F(SSL_CTX_use_PrivateKey) F(SSL_CTX_use_certificate) \
@@ -60,6 +61,7 @@
 #define NP_OPENSSL_MEMBER(name) __typeof__(&name) name;
 typedef struct np_Openssl {
   NP_OPENSSL_FUNCTIONS(NP_OPENSSL_MEMBER)
+  X509_STORE *system; /* whom the system trusts, once it was read */
   BIO *in, *out; /* what all streams read from and write to, see tls.h */
 } np_Openssl;
 
