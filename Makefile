@@ -156,8 +156,8 @@ install: all    ## install below PREFIX=/usr/local; DESTDIR= is put before
 	install -m 644 README.md $(wildcard doc/*.md) $(DOC)
 	for f in $(wildcard doc/modules/*.md); do \
 	  install -m 644 $$f $(DOC)/modules; done
-	for f in $(wildcard scripts/*.lua scripts/examples/*.lua); do \
-	  install -m 644 $$f $(DOC)/examples; done
+	for f in $(wildcard scripts/*.lua scripts/examples/*.lua \
+	  scripts/embed/*.c); do install -m 644 $$f $(DOC)/examples; done
 uninstall:      ## remove what install put there
 	rm -f $(BIN)/neap $(LIB)/libneap.a $(LIB)/libneap.so* $(INC)/neap.h \
 	  $(LIB)/pkgconfig/neap.pc $(MAN)/neap.1
