@@ -572,7 +572,7 @@ static int *end_check(lua_State *L) {
   return &child_check(L)->ours[i];
 }
 
-/* child:fd(i) -> our end of its stream i, lent; nil if there is none */
+/* child:_fd(i) -> our end of its stream i, lent; nil if there is none */
 static int child_fd(lua_State *L) {
   int fd = *end_check(L);
   if (fd < 0) return 0;
@@ -601,7 +601,7 @@ const luaL_Reg np_child_methods[] = {
   {"kill", child_kill},
   {"ending", child_ending},
   {"pid", child_pid},
-  {"fd", child_fd},
+  {"_fd", child_fd},
   {"taken", child_taken},
   {"resize", child_resize},
   {NULL, NULL}

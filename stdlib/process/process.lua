@@ -221,7 +221,7 @@ local names = {"stdin", "stdout", "stderr"}
 local function open_streams(self)
   local child = self._child
   for i, name in ipairs(names) do
-    local fd = child:fd(i - 1)
+    local fd = child:_fd(i - 1)
     if fd then
       self[name] = net._open_fd(fd)
       child:taken(i - 1)
