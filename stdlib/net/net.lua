@@ -572,6 +572,7 @@ local async function end_handlers(handlers, grace)
 end
 
 local close = Server.close
+local at_once = setmetatable({}, {__await = async function() end})
 
 function Server:close(grace)
   if grace ~= nil then
@@ -579,7 +580,8 @@ function Server:close(grace)
     if complaint then core.misuse("close", "grace " .. complaint) end
   end
   close(self)
-  if grace ~= nil then return end_handlers(serving[self], grace) end
+  if grace == nil then return at_once end -- which need not be awaited
+  return end_handlers(serving[self], grace)
 end
 
 -- == UDP ================================================================

@@ -368,5 +368,6 @@ test("close with a grace waits for the handlers, then cancels them",
   await server:close(1)
   local idle = net.listen{}
   await idle:close(0)
+  await idle:close()
   wrong("close: grace must be a number, not string", idle.close, idle, "1")
 end)
