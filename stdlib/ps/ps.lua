@@ -28,7 +28,8 @@ return function(pid)
   local file = await fs.open(path, "wx", {mode = tonumber("600", 8)})
   file:close()
   local _ <close> = asyncio.defer(function() await fs.remove(path) end)
-  await process.run({"kill", "-USR1", pid}, {check = true})
+  -- The kill of the shell: a small system may have no other.
+  await process.run({"sh", "-c", "kill -USR1 " .. pid}, {check = true})
   local limit = asyncio.time() + WAIT
   repeat
     await asyncio.sleep(0.02)
