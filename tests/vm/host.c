@@ -139,6 +139,29 @@ static void test_run(void) {
   host_close(&host);
 }
 
+/* A file may begin with a line for the shell, and need not be there. */
+static void test_loadfile(void) {
+  char path[] = "/tmp/neap-host.XXXXXX";
+  static const char text[] = "#!/usr/bin/env neap\n"
+                             "return await asyncio.sleep(0, ...)\n";
+  int fd = mkstemp(path), n;
+  Host host;
+  expect(fd >= 0);
+  expect(write(fd, text, sizeof text - 1) == (ssize_t)sizeof text - 1);
+  (void)close(fd);
+  host_open(&host, NULL);
+  expect(neap_loadfile(host.L, path, "t") == LUA_OK);
+  lua_pushliteral(host.L, "given");
+  neap_spawn(host.L, 1, NULL);
+  expect(neap_wait(host.L, -1, &n) == LUA_OK && n == 1);
+  expect(strcmp(lua_tostring(host.L, -1), "given") == 0);
+  expect(neap_loadfile(host.L, path, "b") == LUA_ERRSYNTAX);
+  (void)unlink(path);
+  expect(neap_loadfile(host.L, path, NULL) == LUA_ERRFILE);
+  expect(strstr(lua_tostring(host.L, -1), path) != NULL);
+  host_close(&host);
+}
+
 /* One machine's work, in whatever thread. */
 static void *work(void *ud) {
   long *failed = ud;
@@ -835,6 +858,7 @@ static void test_borrowed_loop(void) {
 int main(void) {
   test_make_and_free();
   test_run();
+  test_loadfile();
   test_threads();
   test_several();
   test_cancel();
