@@ -242,10 +242,12 @@ static int co_tostring(lua_State *L) {
 static int co_gc(lua_State *L) {
   np_Co *co = lua_touserdata(L, 1);
   if (co->state != NP_CO_NEW) return 0;
+  co_site(L, 1);
   np_co_describe(L, 1);
   lua_pushfstring(L, "coroutine object %s was never awaited",
                   lua_tostring(L, -1));
-  neap_report(np_vm(L), NEAP_REPORT_WARNING, lua_tostring(L, -1), NULL);
+  np_report(np_vm(L), NEAP_REPORT_WARNING, lua_tostring(L, -1), NULL, NULL,
+            lua_tostring(L, 2));
   return 0;
 }
 

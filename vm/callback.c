@@ -70,8 +70,10 @@ void np_report_error(lua_State *L, const char *message, int index,
   lua_pushfstring(L, "%s: %s", message, lua_tostring(L, -1));
   if (task != 0) np_future_name_push(L, task);
   else lua_pushnil(L);
-  np_report(vm, NEAP_REPORT_ERROR, lua_tostring(L, -2),
-            trace != NULL ? trace + 1 : NULL, lua_tostring(L, -1));
+  np_error_where(L, index);
+  np_report(vm, NEAP_REPORT_ERROR, lua_tostring(L, -3),
+            trace != NULL ? trace + 1 : NULL, lua_tostring(L, -2),
+            lua_tostring(L, -1));
   lua_settop(L, top);
 }
 

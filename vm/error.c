@@ -22,9 +22,9 @@ int np_is_script(const lua_Debug *ar) {
          strncmp(ar->source, "=stdlib/", 8) != 0;
 }
 
-/* Pushes "app.lua:12" for the first line of script from `level` up; if there
- * is none, of the first function that has lines; or nil. */
-static void position(lua_State *L, lua_State *L1, int level) {
+/* If no line is the script's, gives that of the first function that has
+ * lines. */
+void np_position(lua_State *L, lua_State *L1, int level) {
   lua_Debug ar, any;
   int have = 0;
   for (; lua_getstack(L1, level, &ar); level++) {
@@ -45,7 +45,7 @@ static void position(lua_State *L, lua_State *L1, int level) {
 }
 
 void np_where(lua_State *L, int level) {
-  position(L, L, level);
+  np_position(L, L, level);
   if (lua_isnil(L, -1))
     lua_pushliteral(L, "");
   else
@@ -277,7 +277,7 @@ static void make(lua_State *L, int cls, int level, int trace) {
   lua_createtable(L, 0, 4);
   lua_insert(L, -2);
   lua_setfield(L, -2, "message");
-  position(L, L, level);
+  np_position(L, L, level);
   lua_setfield(L, -2, "where");
   if (trace) {
     np_traceback(L, L, level);
@@ -415,6 +415,48 @@ void np_error_wrap(lua_State *L, int index) {
   lua_setfield(L, -2, "value");
   lua_insert(L, -2);
   lua_setmetatable(L, -2);
+}
+
+/* How long the position is that Lua has put before a message, or 0. */
+static size_t position_length(const char *message) {
+  const char *at = message;
+  if (strncmp(at, "[string \"", 9) == 0) {
+    at = strstr(at, "\"]");
+    if (at == NULL) return 0;
+  }
+  for (; (at = strchr(at, ':')) != NULL; at++) {
+    size_t n = strspn(at + 1, "0123456789");
+    if (n > 0 && at[n + 1] == ':') return (size_t)(at - message) + n + 1;
+  }
+  return 0;
+}
+
+/* Runs protected, with an Error at 1: one that wraps a message has its
+ * position in that. */
+static int get_where(lua_State *L) {
+  if (lua_getfield(L, 1, "where") == LUA_TNIL &&
+      lua_getfield(L, 1, "message") == LUA_TSTRING)
+    lua_pushlstring(L, lua_tostring(L, -1),
+                    position_length(lua_tostring(L, -1)));
+  return 1;
+}
+
+void np_error_where(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 5, NULL);
+  if (lua_type(L, index) == LUA_TSTRING) {
+    const char *message = lua_tostring(L, index);
+    lua_pushlstring(L, message, position_length(message));
+  } else if (is_error(L, index)) {
+    lua_pushcfunction(L, get_where);
+    lua_pushvalue(L, index);
+    (void)lua_pcall(L, 1, 1, 0);
+  } else {
+    lua_pushnil(L);
+  }
+  if (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0) return;
+  lua_pop(L, 1);
+  lua_pushnil(L);
 }
 
 /* == What people read ================================================= */

@@ -6,13 +6,12 @@
  * asyncio out of the table of modules.
  */
 #include <lualib.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vm.h"
 
-/* == Memory and reports =============================================== */
+/* == Memory =========================================================== */
 
 static void *own_alloc(void *slab, void *block, size_t old, size_t size) {
   return np_slab_realloc(slab, block, old, size);
@@ -26,24 +25,6 @@ void np_keep(lua_State *L, neap_Vm *vm, int what) {
   vm->ref[what] = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-void np_report(neap_Vm *vm, int kind, const char *text,
-               const char *traceback, const char *task) {
-  neap_Report report;
-  if (kind == NEAP_REPORT_ERROR) vm->failed = 1;
-  if (vm->report == NULL) return;
-  report.kind = kind;
-  report.text = text;
-  report.traceback = traceback;
-  report.task = task;
-  vm->report(vm, &report);
-}
-
-void neap_report(neap_Vm *vm, int kind, const char *text,
-                 const char *traceback) {
-  np_report(vm, kind, text, traceback, NULL);
-}
-
-int neap_failed(neap_Vm *vm) { return vm->failed; }
 int neap_debug(neap_Vm *vm) { return vm->debug; }
 
 void neap_set_debug(neap_Vm *vm, int on) {
@@ -59,30 +40,6 @@ lua_State *neap_state(neap_Vm *vm) { return vm->L; }
 neap_Vm *neap_vm(lua_State *L) { return np_vm(L); }
 struct uv_loop_s *neap_loop(lua_State *L) { return np_vm(L)->loop; }
 void *neap_data(neap_Vm *vm) { return vm->data; }
-
-/* Lua's warnings, as its own state has them: off until "@on". */
-static void on_warning(void *ud, const char *message, int more) {
-  neap_Vm *vm = ud;
-  if (!vm->warn_more && !more && message[0] == '@') {
-    if (strcmp(message, "@on") == 0) vm->warn = 1;
-    else if (strcmp(message, "@off") == 0) vm->warn = 0;
-    return;
-  }
-  if (vm->warn) {
-    if (!vm->warn_more) fputs("Lua warning: ", stderr);
-    fputs(message, stderr);
-    if (!more) fputc('\n', stderr);
-    fflush(stderr);
-  }
-  vm->warn_more = more;
-}
-
-static int on_panic(lua_State *L) {
-  const char *message = lua_tostring(L, -1);
-  fprintf(stderr, "neap: error outside of any protection: %s\n",
-          message != NULL ? message : "not a string");
-  return 0; /* Lua aborts */
-}
 
 /* == Opening ========================================================== */
 
@@ -200,8 +157,7 @@ neap_Vm *neap_vm_new(const neap_Options *options) {
   vm->L = lua_newstate(vm->alloc, vm->alloc_data);
   if (vm->L == NULL) goto fail;
   *np_extra(vm->L) = (uintptr_t)vm;
-  (void)lua_atpanic(vm->L, on_panic);
-  lua_setwarnf(vm->L, on_warning, vm);
+  np_report_open(vm);
   lua_pushcfunction(vm->L, open_all);
   if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) {
     neap_report(vm, NEAP_REPORT_ERROR, lua_tostring(vm->L, -1), NULL);

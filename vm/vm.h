@@ -278,9 +278,13 @@ void np_keep(lua_State *L, neap_Vm *vm, int what);
 
 void *np_alloc(neap_Vm *vm, void *block, size_t old, size_t size);
 
-/* neap_report with the name of the task it is about, or NULL. */
+/* == report.c: what the host is told ================================== */
+
+/* neap_report with the name of the task it is about, and with where it
+ * happened, "app.lua:12"; either may be NULL. */
 void np_report(neap_Vm *vm, int kind, const char *text,
-               const char *traceback, const char *task);
+               const char *traceback, const char *task, const char *where);
+void np_report_open(neap_Vm *vm); /* Lua's warnings, and its panic */
 
 /* == loop.c: turns and timers ========================================= */
 
@@ -463,6 +467,10 @@ int np_error(lua_State *L, const char *format, ...);
 int np_error_is(lua_State *L, int index, const char *cls);
 void np_traceback(lua_State *L, lua_State *L1, int level);
 void np_error_wrap(lua_State *L, int index);
+/* Pushes where the error at `index` was raised, "app.lua:12", or nil. */
+void np_error_where(lua_State *L, int index);
+/* Pushes the script's position from `level` up in L1 in the same form. */
+void np_position(lua_State *L, lua_State *L1, int level);
 /* Pushes the best name for the function on top of the stack. */
 void np_function_name(lua_State *L, const lua_Debug *ar);
 

@@ -5,94 +5,11 @@
  * Each test is a function; `expect` tells where one failed. Machines get an
  * allocator that counts, so that a machine that is freed has freed all.
  */
-#include <lauxlib.h>
-#include <lua.h>
-#include <neap.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
-static int failures; /* of the main thread's tests */
-
-#define expect(what) \
-  ((what) ? (void)0 : (void)(failures++, printf("%s:%d: not so: %s\n", \
-                                                __FILE__, __LINE__, #what)))
-
-/* == A host ============================================================ */
-
-typedef struct Host {
-  neap_Vm *vm;
-  lua_State *L;
-  long blocks;
-  int warnings, errors;
-  char text[256]; /* of the last report */
-} Host;
-
-static void *count(void *ud, void *block, size_t old, size_t size) {
-  Host *host = ud;
-  (void)old;
-  host->blocks += (size > 0) - (block != NULL);
-  if (size > 0) return realloc(block, size);
-  free(block);
-  return NULL;
-}
-
-static void on_report(neap_Vm *vm, const neap_Report *report) {
-  Host *host = neap_data(vm);
-  host->warnings += report->kind == NEAP_REPORT_WARNING;
-  host->errors += report->kind == NEAP_REPORT_ERROR;
-  snprintf(host->text, sizeof host->text, "%s", report->text);
-}
-
-static void host_open(Host *host, uv_loop_t *loop) {
-  neap_Options options;
-  memset(host, 0, sizeof *host);
-  memset(&options, 0, sizeof options);
-  options.size = sizeof options;
-  options.loop = loop;
-  options.alloc = count;
-  options.alloc_data = host;
-  options.report = on_report;
-  options.data = host;
-  host->vm = neap_vm_new(&options);
-  if (host->vm == NULL) abort();
-  host->L = neap_state(host->vm);
-  lua_settop(host->L, 0);
-}
-
-static void host_close(Host *host) {
-  neap_vm_free(host->vm);
-  expect(host->blocks == 0);
-}
-
-/* Loads the text and starts a task, whose object it pushes. */
-static void start(lua_State *L, const char *text) {
-  if (neap_load(L, text, strlen(text), "=host", "t") != LUA_OK) {
-    printf("%s\n", lua_tostring(L, -1));
-    abort();
-  }
-  neap_spawn(L, 0, NULL);
-}
-
-/* Runs the text; its results or its error are all that is on the stack. */
-static int run(Host *host, const char *text) {
-  lua_State *L = host->L;
-  int n, status;
-  lua_settop(L, 0);
-  start(L, text);
-  status = neap_wait(L, -1, &n);
-  lua_remove(L, 1);
-  expect(status != LUA_OK || lua_gettop(L) == n);
-  return status;
-}
-
-static const char *text_at(Host *host, int index) {
-  const char *text = luaL_tolstring(host->L, index, NULL);
-  return text;
-}
+#include "host.h"
 
 /* == Machines ========================================================== */
 
@@ -235,14 +152,6 @@ static void test_cancel(void) {
   host_close(&host);
 }
 
-/* Some turns go by. */
-static void turn(Host *host) {
-  int top = lua_gettop(host->L), n;
-  start(host->L, "await asyncio.sleep(0)");
-  expect(neap_wait(host->L, -1, &n) == LUA_OK);
-  lua_settop(host->L, top);
-}
-
 /* A machine that is freed in the middle of everything. */
 static void test_free_at_work(void) {
   static const char text[] =
@@ -294,47 +203,7 @@ static void test_run_all(void) {
   host_close(&host);
 }
 
-/* == Reports =========================================================== */
-
-static void test_reports(void) {
-  Host host;
-  host_open(&host, NULL);
-  expect(run(&host, "local async function f() end f() f = nil") == LUA_OK);
-  lua_gc(host.L, LUA_GCCOLLECT);
-  expect(host.warnings == 1 && strstr(host.text, "never awaited") != NULL);
-  expect(neap_failed(host.vm) == 0);
-  expect(run(&host, "local async function f() error 'lost' end\n"
-                    "asyncio.create_task(f()) await asyncio.sleep(0)\n"
-                    "await asyncio.sleep(0)") == LUA_OK);
-  lua_gc(host.L, LUA_GCCOLLECT);
-  lua_gc(host.L, LUA_GCCOLLECT);
-  expect(host.errors == 1 && strstr(host.text, "lost") != NULL);
-  expect(neap_failed(host.vm) == 1);
-  neap_report(host.vm, NEAP_REPORT_WARNING, "mine", NULL);
-  expect(host.warnings == 2 && strcmp(host.text, "mine") == 0);
-  neap_set_debug(host.vm, 1);
-  expect(neap_debug(host.vm) == 1);
-  neap_set_debug(host.vm, 0);
-  host_close(&host);
-}
-
-static void test_error_text(void) {
-  Host host;
-  int n;
-  host_open(&host, NULL);
-  start(host.L, "local async function deep() error('oops') end\n"
-                "local async function f() await deep() end\n"
-                "await asyncio.create_task(f())");
-  expect(neap_wait(host.L, 1, &n) == LUA_ERRRUN);
-  neap_error_text(host.L, -1, 1);
-  expect(strstr(lua_tostring(host.L, -1), "host:1: oops") != NULL);
-  expect(strstr(lua_tostring(host.L, -1), "awaited at host:3") != NULL);
-  lua_settop(host.L, 0);
-  lua_pushnil(host.L);
-  neap_error_text(host.L, -1, 0);
-  expect(lua_isstring(host.L, -1));
-  host_close(&host);
-}
+/* == Leaving and interrupts ============================================ */
 
 static void test_exit(void) {
   Host host;
@@ -864,8 +733,6 @@ int main(void) {
   test_cancel();
   test_free_at_work();
   test_run_all();
-  test_reports();
-  test_error_text();
   test_exit();
   test_interrupt();
   test_await();

@@ -44,7 +44,9 @@ typedef struct neap_Report {
   int kind;              /* NEAP_REPORT_* */
   const char *text;      /* without "neap:" before and newline behind it */
   const char *traceback; /* "stack traceback:..." or NULL */
-  const char *task;      /* NULL: the text names the task */
+  const char *task;      /* whose error it is, or NULL */
+  const char *file;      /* where in the script, as Lua shows it, or NULL */
+  int line;              /* 0 if `file` is NULL */
 } neap_Report;
 
 enum {
