@@ -63,6 +63,18 @@ int np_error(lua_State *L, const char *format, ...) {
   return lua_error(L);
 }
 
+int neap_misuse(lua_State *L, const char *what, const char *reason, ...) {
+  va_list args;
+  luaL_checkstack(L, 10, NULL);
+  np_where(L, 1);
+  lua_pushfstring(L, "%s: ", what);
+  va_start(args, reason);
+  lua_pushvfstring(L, reason, args);
+  va_end(args);
+  lua_concat(L, 3);
+  return lua_error(L);
+}
+
 /* == Tracebacks ======================================================= */
 
 /* Pushes the name under which package.loaded has the function on top, and

@@ -91,7 +91,7 @@ local watches = {} -- number of the signal -> what listens for its handler
 function Loop:add_signal_handler(signal, f, ...)
   local process = require "neap.process"
   if type(f) ~= "function" then
-    process._misuse("add_signal_handler", "needs a function, not " .. type(f))
+    asyncio._misuse("add_signal_handler: needs a function, not " .. type(f))
   end
   local call = f
   if select("#", ...) > 0 then

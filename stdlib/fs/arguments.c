@@ -3,7 +3,6 @@
  * see job.h.
  */
 #include <lauxlib.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "job.h"
@@ -39,20 +38,6 @@ int np_fs_fail(lua_State *L, int status, const char *name, const char *path,
   return lua_error(L);
 }
 
-int np_fs_misuse(lua_State *L, const char *name, const char *reason, ...) {
-  va_list args;
-  luaL_checkstack(L, 10, NULL);
-  lua_pushfstring(L, "%s: ", name);
-  va_start(args, reason);
-  lua_pushvfstring(L, reason, args);
-  va_end(args);
-  lua_concat(L, 2);
-  /* An Error knows the script's line, above the lines of Lua halves. */
-  neap_error_new(L, "Error", 0, NULL, lua_tostring(L, -1));
-  luaL_tolstring(L, -1, NULL);
-  return lua_error(L);
-}
-
 /* == Arguments ======================================================== */
 
 const char *np_fs_path(lua_State *L, int index, const char *name,
@@ -60,11 +45,11 @@ const char *np_fs_path(lua_State *L, int index, const char *name,
   size_t size;
   const char *path;
   if (lua_type(L, index) != LUA_TSTRING)
-    np_fs_misuse(L, name, "%s must be a string, not %s", what,
+    neap_misuse(L, name, "%s must be a string, not %s", what,
                  luaL_typename(L, index));
   path = lua_tolstring(L, index, &size);
-  if (size == 0) np_fs_misuse(L, name, "%s is empty", what);
-  if (strlen(path) != size) np_fs_misuse(L, name, "%s has a NUL", what);
+  if (size == 0) neap_misuse(L, name, "%s is empty", what);
+  if (strlen(path) != size) neap_misuse(L, name, "%s has a NUL", what);
   return path;
 }
 
@@ -75,10 +60,10 @@ void np_fs_arguments(lua_State *L, const char *name, int most) {
     lua_pushnil(L);
     if (lua_istable(L, i) && lua_next(L, i) != 0) {
       lua_pop(L, 1);
-      np_fs_misuse(L, name, "unknown option '%s'",
+      neap_misuse(L, name, "unknown option '%s'",
                    luaL_tolstring(L, -1, NULL));
     }
-    np_fs_misuse(L, name, "takes %d argument%s, not %d", most,
+    neap_misuse(L, name, "takes %d argument%s, not %d", most,
                  most == 1 ? "" : "s", i);
   }
   lua_settop(L, most);
@@ -89,12 +74,12 @@ lua_Integer np_fs_integer(lua_State *L, int index, const char *name,
   int is_integer;
   lua_Integer n = lua_tointegerx(L, index, &is_integer);
   if (!is_integer || lua_type(L, index) != LUA_TNUMBER)
-    np_fs_misuse(L, name, "%s must be an integer, not %s", what,
+    neap_misuse(L, name, "%s must be an integer, not %s", what,
                  lua_type(L, index) == LUA_TNUMBER
                    ? luaL_tolstring(L, index, NULL)
                    : luaL_typename(L, index));
   if (n < least)
-    np_fs_misuse(L, name, "%s must be at least %I, not %I", what,
+    neap_misuse(L, name, "%s must be at least %I, not %I", what,
                  (LUAI_UACINT)least, (LUAI_UACINT)n);
   return n;
 }
@@ -102,7 +87,7 @@ lua_Integer np_fs_integer(lua_State *L, int index, const char *name,
 const char *np_fs_bytes(lua_State *L, int index, const char *name,
                         const char *what, size_t *size) {
   if (!lua_isstring(L, index))
-    np_fs_misuse(L, name, "%s must be a string, not %s", what,
+    neap_misuse(L, name, "%s must be a string, not %s", what,
                  luaL_typename(L, index));
   return lua_tolstring(L, index, size);
 }

@@ -1,28 +1,15 @@
 --[[
-check.lua - require "neap.fs.check": what the functions of neap.fs take.
-
-Whatever is wrong is raised with the line of the script that called.
+check.lua - require "neap.fs.check": what the functions of neap.fs take beside
+what neap.arguments knows.
 ]]
 
 local core = require "neap.fs.core"
+local arguments = require "neap.arguments"
 
-local check = {path = core.check_path, misuse = core.misuse}
+local check = {path = core.check_path}
 
--- Each gives a complaint about a value, or nothing if it is right.
-local kinds = {}
-
-local function kind(name)
-  kinds[name] = function(value)
-    if type(value) ~= name then
-      return ("must be a %s, not %s"):format(name, type(value))
-    end
-  end
-end
-
-kind "boolean"
-kind "function"
-
-function kinds.mode(value)
+-- Bits of a mode, as an integer or octal digits.
+function check.bits(value)
   local bits = value
   if type(value) == "string" then
     bits = value:find "^[0-7]+$" and #value < 9 and tonumber(value, 8)
@@ -35,7 +22,7 @@ function kinds.mode(value)
   end
 end
 
-function kinds.count(value)
+function check.count(value)
   if math.type(value) ~= "integer" then
     return "must be an integer, not " .. type(value)
   elseif value < 1 then
@@ -43,18 +30,7 @@ function kinds.count(value)
   end
 end
 
-function kinds.path(value)
-  if type(value) ~= "string" then
-    return "must be a string, not " .. type(value)
-  elseif value == "" then
-    return "is empty"
-  elseif value:find("\0", 1, true) then
-    return "has a NUL"
-  end
-end
-
--- A part of a name.
-function kinds.name(value)
+function check.part_of_name(value)
   if type(value) ~= "string" then
     return "must be a string, not " .. type(value)
   elseif value:find "[%z/]" then
@@ -62,29 +38,10 @@ function kinds.name(value)
   end
 end
 
-local none = {}
-
--- The options, which may be nil, as a table; `known` has the kind of each.
-function check.options(name, options, known)
-  if options == nil then return none end
-  if type(options) ~= "table" then
-    core.misuse(name, "options must be a table, not " .. type(options))
-  end
-  for key, value in pairs(options) do
-    if not known[key] then
-      core.misuse(name, ("unknown option '%s'"):format(key))
-    end
-    local complaint = kinds[known[key]](value)
-    if complaint then core.misuse(name, key .. " " .. complaint) end
-  end
-  return options
-end
-
 -- The bits of a mode, `default` if it is nil.
 function check.mode(name, mode, default)
   if mode == nil then return default end
-  local complaint = kinds.mode(mode)
-  if complaint then core.misuse(name, "mode " .. complaint) end
+  arguments.check(name, "mode", mode, check.bits)
   return type(mode) == "string" and tonumber(mode, 8) or mode
 end
 

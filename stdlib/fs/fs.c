@@ -11,12 +11,6 @@
 #include "file.h"
 #include "fs.h"
 
-/* core.misuse(name, reason): raises it with the script's line */
-static int fs_misuse(lua_State *L) {
-  return np_fs_misuse(L, luaL_checkstring(L, 1), "%s",
-                      luaL_checkstring(L, 2));
-}
-
 /* core.check_path(path, name, what): raises unless it can be one */
 static int fs_check_path(lua_State *L) {
   (void)np_fs_path(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
@@ -26,7 +20,6 @@ static int fs_check_path(lua_State *L) {
 static const luaL_Reg functions[] = {
   {"dir", np_dir_new},
   {"watch", np_watch_new},
-  {"misuse", fs_misuse},
   {"check_path", fs_check_path},
   {NULL, NULL}
 };

@@ -6,9 +6,12 @@ made of them: options, iteration, composition.
 ]]
 
 local core = require "neap.fs.core"
+local arguments = require "neap.arguments"
 local check = require "neap.fs.check"
 local walk = require "neap.fs.walk"
 local asyncio = require "neap.asyncio"
+
+local misuse = arguments.misuse
 
 local File, TempDir = core.File, core.TempDir
 
@@ -55,11 +58,11 @@ local directions = {
 
 local function open_flags(mode)
   if type(mode) ~= "string" then
-    core.misuse("open", "mode must be a string, not " .. type(mode))
+    misuse("open", "mode must be a string, not " .. type(mode))
   end
   local letter, rest = mode:match "^([rwa])([+bx]*)$"
   if not letter or rest:find "(.).*%1" or mode:find "^r.*x" then
-    core.misuse("open", ("invalid mode %q"):format(mode))
+    misuse("open", ("invalid mode %q"):format(mode))
   end
   local flags = directions[letter]
   if rest:find("+", 1, true) then
@@ -88,7 +91,7 @@ end
 
 async function fs.open(path, mode, options)
   local flags = open_flags(mode == nil and "r" or mode)
-  options = check.options("open", options, {mode = "mode"})
+  options = arguments.options("open", options, {mode = check.bits})
   mode = check.mode("open", options.mode, FILE_MODE)
   if flags & core.O_CREAT == 0 or flags & core.O_EXCL ~= 0 then
     return await core.open(path, flags, mode)
@@ -98,7 +101,7 @@ end
 
 function File:lines(max)
   if max ~= nil and (math.type(max) ~= "integer" or max < 1) then
-    core.misuse("lines", "max must be an integer of at least 1")
+    misuse("lines", "max must be an integer of at least 1")
   end
   return function() return await self:read_line(max) end
 end
@@ -124,43 +127,45 @@ local function write_whole(name, path, data, options, flags)
   await fifo:write(data)
 end
 
-local append_options = {sync = "boolean", mode = "mode"}
+local append_options = {sync = arguments.boolean, mode = check.bits}
 local write_options = {
-  atomic = "boolean", sync = "boolean", mode = "mode",
+  atomic = arguments.boolean, sync = arguments.boolean, mode = check.bits,
 }
 
 async function fs.write_file(path, data, options)
-  options = check.options("write_file", options, write_options)
+  options = arguments.options("write_file", options, write_options)
   write_whole("write_file", path, data, options, 0)
 end
 
 async function fs.append_file(path, data, options)
-  options = check.options("append_file", options, append_options)
+  options = arguments.options("append_file", options, append_options)
   write_whole("append_file", path, data, options, APPEND)
 end
 
 -- == Names ==============================================================
 
-local mkdir_options = {parents = "boolean", mode = "mode"}
+local mkdir_options = {parents = arguments.boolean, mode = check.bits}
 
 async function fs.mkdir(path, options)
-  options = check.options("mkdir", options, mkdir_options)
+  options = arguments.options("mkdir", options, mkdir_options)
   local mode = check.mode("mkdir", options.mode, DIRECTORY_MODE)
   return await core.mkdir(path, options.parents, mode)
 end
 
-local remove_options = {recursive = "boolean", missing_ok = "boolean"}
+local remove_options = {
+  recursive = arguments.boolean, missing_ok = arguments.boolean,
+}
 local RECURSIVE, MISSING_OK = 1, 2
 
 async function fs.remove(path, options)
-  options = check.options("remove", options, remove_options)
+  options = arguments.options("remove", options, remove_options)
   return await core.remove(path, (options.recursive and RECURSIVE or 0) |
     (options.missing_ok and MISSING_OK or 0))
 end
 
 async function fs.chmod(path, mode)
   if mode == nil then
-    core.misuse("chmod", "mode must be an integer or octal digits, not nil")
+    misuse("chmod", "mode must be an integer or octal digits, not nil")
   end
   return await core.chmod(path, check.mode("chmod", mode))
 end
@@ -198,7 +203,9 @@ local function copy_tree(path, dest, overwrite)
   for i = #modes, 1, -1 do await core.chmod(modes[i][1], modes[i][2]) end
 end
 
-local copy_options = {overwrite = "boolean", recursive = "boolean"}
+local copy_options = {
+  overwrite = arguments.boolean, recursive = arguments.boolean,
+}
 
 -- Without this, copying a directory into itself would not end.
 local function check_outside(path, dest)
@@ -210,12 +217,12 @@ local function check_outside(path, dest)
     ok, to = pcall(function() return await core.realpath(above) end)
   end
   if ok and (to .. "/"):sub(1, #from + 1) == from .. "/" then
-    core.misuse("copy", "dest is in path")
+    misuse("copy", "dest is in path")
   end
 end
 
 async function fs.copy(path, dest, options)
-  options = check.options("copy", options, copy_options)
+  options = arguments.options("copy", options, copy_options)
   local overwrite = options.overwrite ~= false
   check.path(path, "copy", "path")
   check.path(dest, "copy", "dest")
@@ -229,12 +236,13 @@ end
 -- == Temporary ones =====================================================
 
 local temp_options = {
-  dir = "path", prefix = "name", suffix = "name", keep = "boolean",
+  dir = arguments.name, prefix = check.part_of_name,
+  suffix = check.part_of_name, keep = arguments.boolean,
 }
 
 -- What comes before and after the random part of the name.
 local function temp_name(name, options)
-  options = check.options(name, options, temp_options)
+  options = arguments.options(name, options, temp_options)
   local dir = options.dir or os.getenv "TMPDIR" or ""
   if dir == "" then dir = "/tmp" end
   return check.join(dir, options.prefix or "neap-"), options.suffix or "",

@@ -7,6 +7,7 @@ is a list of parts, one for each name of a path: a name to be taken as it is,
 ]]
 
 local core = require "neap.fs.core"
+local arguments = require "neap.arguments"
 local check = require "neap.fs.check"
 local walk = require "neap.fs.walk"
 local asyncio = require "neap.asyncio"
@@ -251,9 +252,11 @@ local function ambiguous(searches)
   return #searches > 1 or any > 1
 end
 
+local glob_options = {root = arguments.name, dot = arguments.boolean}
+
 return function(pattern, options)
   check.path(pattern, "glob", "pattern")
-  options = check.options("glob", options, {root = "path", dot = "boolean"})
+  options = arguments.options("glob", options, glob_options)
   local texts, searches = {}, {}
   expand(pattern, 1, texts)
   for i, text in ipairs(texts) do

@@ -110,9 +110,6 @@ int np_job_nothing(lua_State *L, int status);
 int np_fs_fail(lua_State *L, int status, const char *name, const char *path,
                const char *dest);
 
-/* Raises "NAME: REASON" with the script's line. */
-int np_fs_misuse(lua_State *L, const char *name, const char *reason, ...);
-
 /* == Arguments ======================================================== */
 
 /* The path at `index`, called `what` in messages. */

@@ -72,9 +72,9 @@ static np_File *begin(lua_State *L, const char *name, np_Want want,
                       int fresh) {
   np_File *f = np_file_check(L);
   if (neap_waiting(&f->reader))
-    np_fs_misuse(L, name, "another task is reading");
+    neap_misuse(L, name, "another task is reading");
   if (!f->readable)
-    np_fs_misuse(L, name, "the file was not opened for reading");
+    neap_misuse(L, name, "the file was not opened for reading");
   if (want.kind == NP_WANT_LINE && f->want.kind == NP_WANT_LINE)
     want.scanned = f->want.scanned;
   f->want = want;
@@ -134,7 +134,7 @@ static np_Want format_want(lua_State *L) {
   if (strcmp(format, "a") == 0) want.kind = NP_WANT_ALL;
   else if (strcmp(format, "L") == 0) want.whole = 1;
   else if (strcmp(format, "l") != 0)
-    np_fs_misuse(L, "read", "unknown format '%s'", format);
+    neap_misuse(L, "read", "unknown format '%s'", format);
   return want;
 }
 

@@ -6,6 +6,7 @@ its loop is left, and gives a list of the rest when it is awaited.
 ]]
 
 local core = require "neap.fs.core"
+local arguments = require "neap.arguments"
 local check = require "neap.fs.check"
 
 local walk = {}
@@ -75,7 +76,7 @@ local function scan_close(self) self.dir:close() end
 
 function walk.scandir(path, options)
   check.path(path, "scandir", "path")
-  check.options("scandir", options, {})
+  arguments.options("scandir", options, {})
   return walk.iterator({dir = core.dir(path), path = path}, scan_next,
     scan_close)
 end
@@ -160,7 +161,7 @@ local function walk_close(self)
 end
 
 local walk_options = {
-  follow = "boolean", depth = "count", on_error = "function",
+  follow = arguments.boolean, depth = check.count, on_error = arguments.func,
 }
 
 local function walk_first(self)
@@ -174,7 +175,7 @@ end
 
 function walk.walk(path, options)
   check.path(path, "walk", "path")
-  options = check.options("walk", options, walk_options)
+  options = arguments.options("walk", options, walk_options)
   local self = {
     root = path, levels = {}, follow = options.follow,
     depth = options.depth or math.maxinteger, on_error = options.on_error,

@@ -88,7 +88,7 @@ static int read_go(lua_State *L, Watch *w) {
   ssize_t n;
   int err;
   if (neap_waiting(&w->wait))
-    return np_fs_misuse(L, "next", "another task is waiting for events");
+    return neap_misuse(L, "next", "another task is waiting for events");
   do n = read(w->fd, space, sizeof space);
   while (n < 0 && errno == EINTR);
   if (n >= 0) return push_events(L, space, space + n);

@@ -8,6 +8,7 @@ is done again by the next one, so each of them may be done twice.
 ]]
 
 local core = require "neap.fs.core"
+local arguments = require "neap.arguments"
 local check = require "neap.fs.check"
 local walk = require "neap.fs.walk"
 local asyncio = require "neap.asyncio"
@@ -203,7 +204,7 @@ end
 
 async function Watcher:next()
   if self.stepping then
-    core.misuse("next", "another task is waiting for events")
+    arguments.misuse("next", "another task is waiting for events")
   end
   while #self.queue == 0 and not self.ended do
     self.stepping = true
@@ -255,7 +256,7 @@ end
 
 return async function(path, options)
   check.path(path, "watch", "path")
-  options = check.options("watch", options, {recursive = "boolean"})
+  options = arguments.options("watch", options, {recursive = arguments.boolean})
   local self = setmetatable({
     path = path, recursive = options.recursive, handle = core.watch(),
     watches = {}, queue = {}, raw = {}, at = 1,

@@ -119,7 +119,7 @@ static size_t sum(lua_State *L, int last) {
   int i;
   for (i = 2; i <= last; i++) {
     if (!lua_isstring(L, i))
-      np_fs_misuse(L, "write", "argument %d must be a string, not %s", i - 1,
+      neap_misuse(L, "write", "argument %d must be a string, not %s", i - 1,
                    luaL_typename(L, i));
     (void)lua_tolstring(L, i, &size);
     all += size;
@@ -144,7 +144,7 @@ static int file_write(lua_State *L) {
   size_t size = sum(L, last);
   np_Job *job;
   if (!f->writable)
-    return np_fs_misuse(L, "write", "the file was not opened for writing");
+    return neap_misuse(L, "write", "the file was not opened for writing");
   if (size == 0) return 0;
   job = file_job(L, "write", f->polls ? NULL : run_write);
   job->data = malloc(size);
@@ -202,7 +202,7 @@ static int whence_of(lua_State *L) {
   if (name != NULL && strcmp(name, "set") == 0) return SEEK_SET;
   if (name != NULL && strcmp(name, "cur") == 0) return SEEK_CUR;
   if (name != NULL && strcmp(name, "end") == 0) return SEEK_END;
-  return np_fs_misuse(L, "seek",
+  return neap_misuse(L, "seek",
                       "whence must be \"set\", \"cur\" or \"end\", not %s",
                       luaL_tolstring(L, 2, NULL));
 }

@@ -55,12 +55,6 @@ np_Net *np_net_get(lua_State *L) {
   return net;
 }
 
-/* core.misuse(name, reason): raises it with the script's line */
-static int net_misuse(lua_State *L) {
-  return np_net_misuse(L, luaL_checkstring(L, 1), "%s",
-                       luaL_checkstring(L, 2));
-}
-
 /* core.timed_out(what): raises a TimeoutError with the script's line */
 static int net_timed_out(lua_State *L) {
   return neap_raise(L, "TimeoutError", "ETIMEDOUT", "%s: timed out",
@@ -115,7 +109,6 @@ static const luaL_Reg functions[] = {
   {"tls_start", np_net_tls_start},
   {"tls_info", np_net_tls_info},
   {"read_file", net_read_file},
-  {"misuse", net_misuse},
   {"timed_out", net_timed_out},
   {"report", net_report},
   {"debug", net_debug},

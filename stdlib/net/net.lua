@@ -6,7 +6,10 @@ of them: options, several addresses, time limits, iteration, serving.
 ]]
 
 local core = require "neap.net.core"
+local arguments = require "neap.arguments"
 local asyncio = require "neap.asyncio"
+
+local misuse = arguments.misuse
 
 local Stream, Server, Udp = core.Stream, core.Server, core.Udp
 
@@ -24,70 +27,18 @@ local net = {
 
 local PATH_MAX = 107 -- what the address of a Unix socket holds
 
--- Each gives a complaint about a value, or nothing if it is right.
-local check = {}
+local local_port = arguments.integer(0, 65535)
+local remote_port = arguments.integer(1, 65535)
+local backlog_size = arguments.integer(1, 65535)
+local at_least_one = arguments.integer(1, 1 << 31)
+local whole = arguments.integer(0, math.maxinteger)
 
-function check.boolean(value)
-  if type(value) ~= "boolean" then
-    return "must be a boolean, not " .. type(value)
-  end
-end
-
-function check.seconds(value)
-  if type(value) ~= "number" then
-    return "must be a number, not " .. type(value)
-  elseif not (value >= 0) then
-    return ("must be at least 0, not %s"):format(value)
-  end
-end
-
-local function integer(value, least, most)
-  if type(value) ~= "number" then
-    return "must be an integer, not " .. type(value)
-  elseif not math.tointeger(value) or value < least or value > most then
-    return ("must be from %d to %d, not %s"):format(least, most, value)
-  end
-end
-
-function check.port(value) return integer(value, 0, 65535) end
-function check.remote_port(value) return integer(value, 1, 65535) end
-function check.connections(value) return integer(value, 1, 1 << 31) end
-function check.backlog(value) return integer(value, 1, 65535) end
-
-function check.host(value)
-  if type(value) ~= "string" then
-    return "must be a string, not " .. type(value)
-  elseif value == "" then
-    return "is empty"
-  elseif value:find("\0", 1, true) then
-    return "has a NUL"
-  end
-end
-
-check.file = check.host
-
-function check.path(value)
-  local complaint = check.host(value)
+local function socket_path(value)
+  local complaint = arguments.name(value)
   if not complaint and #value > PATH_MAX then
     complaint = ("is longer than %d bytes"):format(PATH_MAX)
   end
   return complaint
-end
-
--- Raises, with the caller's line, unless `options` has only what `known`
--- checks, all of it right.
-local function check_options(name, options, known)
-  if type(options) ~= "table" then
-    core.misuse(name, "options must be a table, not " .. type(options))
-  end
-  for key, value in pairs(options) do
-    local right = known[key]
-    if not right then
-      core.misuse(name, ("unknown option '%s'"):format(key))
-    end
-    local complaint = right(value)
-    if complaint then core.misuse(name, key .. " " .. complaint) end
-  end
 end
 
 local function limited(seconds, f, options)
@@ -116,18 +67,18 @@ local TYPES = {A = 0, AAAA = 0, PTR = 12, MX = 15, TXT = 16, SRV = 33}
 
 local function is_six(address) return address:find(":", 1, true) ~= nil end
 
-function check.family(value)
+local function address_family(value)
   if value ~= 4 and value ~= 6 then return "must be 4 or 6" end
 end
 
-function check.type(value)
+local function record_type(value)
   if not TYPES[value] then
     return ("must be A, AAAA, MX, SRV, TXT or PTR, not %s"):format(value)
   end
 end
 
 -- "1.2.3.4", "1.2.3.4:53" or "[::1]:53"
-function check.servers(value)
+local function server_list(value)
   if type(value) ~= "table" or #value == 0 then
     return "must be a list of addresses"
   end
@@ -141,8 +92,8 @@ function check.servers(value)
 end
 
 local resolve_options = {
-  family = check.family, type = check.type, timeout = check.seconds,
-  servers = check.servers,
+  family = address_family, type = record_type, timeout = arguments.seconds,
+  servers = server_list,
 }
 
 local function by_priority(a, b)
@@ -153,9 +104,9 @@ local function ask(options)
   local host, kind = options.host, options.type
   if not core.dns_ready() then
     if kind and TYPES[kind] ~= 0 then
-      core.misuse("resolve", "type " .. kind .. " needs c-ares")
+      misuse("resolve", "type " .. kind .. " needs c-ares")
     elseif options.servers then
-      core.misuse("resolve", "servers needs c-ares")
+      misuse("resolve", "servers needs c-ares")
     end
     return await core.resolve(host, options.family)
   end
@@ -170,13 +121,10 @@ local function ask(options)
 end
 
 async function net.resolve(host, options)
-  local complaint = check.host(host)
-  if complaint then core.misuse("resolve", "host " .. complaint) end
+  arguments.check("resolve", "host", host, arguments.name)
   local all = {}
-  if options ~= nil then
-    check_options("resolve", options, resolve_options)
-    for key, value in pairs(options) do all[key] = value end
-  end
+  options = arguments.options("resolve", options, resolve_options)
+  for key, value in pairs(options) do all[key] = value end
   all.host = host
   if all.type == "A" then all.family = 4 end
   if all.type == "AAAA" then all.family = 6 end
@@ -196,7 +144,7 @@ end
 -- TLS is loaded when somebody asks for it.
 local function tls() return require "neap.net.tls" end
 
-function check.tls(value)
+local function tls_options(value)
   local kind = type(value)
   if kind ~= "boolean" and kind ~= "table" and kind ~= "userdata" then
     return "must be true, a table or a TLSContext, not " .. kind
@@ -206,12 +154,13 @@ end
 function net.tls_context(options) return tls().new_context(options) end
 
 local tcp_options = {
-  host = check.host, port = check.remote_port, timeout = check.seconds,
-  nodelay = check.boolean, tls = check.tls, server_hostname = check.host,
+  host = arguments.name, port = remote_port, timeout = arguments.seconds,
+  nodelay = arguments.boolean, tls = tls_options,
+  server_hostname = arguments.name,
 }
 local path_options = {
-  path = check.path, timeout = check.seconds, tls = check.tls,
-  server_hostname = check.host,
+  path = socket_path, timeout = arguments.seconds, tls = tls_options,
+  server_hostname = arguments.name,
 }
 
 local function unless_connected(stream)
@@ -343,10 +292,8 @@ end
 local function connect_arguments(host, port, options)
   if type(host) == "table" then return host end
   local all = {}
-  if options ~= nil then
-    check_options("connect", options, tcp_options)
-    for key, value in pairs(options) do all[key] = value end
-  end
+  options = arguments.options("connect", options, tcp_options)
+  for key, value in pairs(options) do all[key] = value end
   all.host, all.port = host, port
   return all
 end
@@ -354,14 +301,12 @@ end
 async function net.connect(host, port, options)
   options = connect_arguments(host, port, options)
   if options.path ~= nil then
-    check_options("connect", options, path_options)
+    arguments.options("connect", options, path_options)
   else
-    check_options("connect", options, tcp_options)
+    arguments.options("connect", options, tcp_options)
     -- What is missing is of a wrong type.
-    local complaint = check.host(options.host)
-    if complaint then core.misuse("connect", "host " .. complaint) end
-    complaint = check.remote_port(options.port)
-    if complaint then core.misuse("connect", "port " .. complaint) end
+    arguments.check("connect", "host", options.host, arguments.name)
+    arguments.check("connect", "port", options.port, remote_port)
   end
   return connect(options)
 end
@@ -382,7 +327,6 @@ end
 
 local SEND = 256 << 10 -- bytes of a file read at once
 
-function check.offset(value) return integer(value, 0, math.maxinteger) end
 
 -- While one part is written, the next is read.
 local function send_parts(self, file, count)
@@ -405,12 +349,13 @@ local function send_parts(self, file, count)
 end
 
 async function Stream:sendfile(path, offset, count)
-  local complaint = check.file(path)
-  if complaint then core.misuse("sendfile", "path " .. complaint) end
-  complaint = offset ~= nil and check.offset(offset)
-  if complaint then core.misuse("sendfile", "offset " .. complaint) end
-  complaint = count ~= nil and check.offset(count)
-  if complaint then core.misuse("sendfile", "count " .. complaint) end
+  arguments.check("sendfile", "path", path, arguments.name)
+  if offset ~= nil then
+    arguments.check("sendfile", "offset", offset, whole)
+  end
+  if count ~= nil then
+    arguments.check("sendfile", "count", count, whole)
+  end
   local file <close> = await require "neap.fs".open(path)
   if offset and offset > 0 then await file:seek("set", offset) end
   local sent = send_parts(self, file, count or math.maxinteger)
@@ -420,22 +365,22 @@ end
 -- == Servers ============================================================
 
 local listen_options = {
-  host = check.host, port = check.port, reuse_port = check.boolean,
-  backlog = check.backlog, nodelay = check.boolean, tls = check.tls,
-  max_connections = check.connections,
+  host = arguments.name, port = local_port, reuse_port = arguments.boolean,
+  backlog = backlog_size, nodelay = arguments.boolean, tls = tls_options,
+  max_connections = at_least_one,
 }
 local listen_path_options = {
-  path = check.path, backlog = check.backlog, tls = check.tls,
-  max_connections = check.connections,
+  path = socket_path, backlog = backlog_size, tls = tls_options,
+  max_connections = at_least_one,
 }
 
 local function listen_path(options)
-  check_options("listen", options, listen_path_options)
+  arguments.options("listen", options, listen_path_options)
   return core.listen(options.path, nil, options.backlog or 1024)
 end
 
 local function listen_host(options)
-  check_options("listen", options, listen_options)
+  arguments.options("listen", options, listen_options)
   local host = options.host or "127.0.0.1"
   if not core.is_address(host) then host = (await net.resolve(host))[1] end
   return core.listen(host, options.port or 0, options.backlog or 1024,
@@ -451,10 +396,10 @@ local serving = setmetatable({}, {__mode = "k"})
 local async function itself(server) return server end
 
 function net.listen(options)
-  local has_path = type(options) == "table" and options.path ~= nil
-  local listen = has_path and listen_path or listen_host
+  arguments.check("listen", "options", options, arguments.table)
+  local listen = options.path ~= nil and listen_path or listen_host
   local context -- before there is a socket that must be closed
-  if type(options) == "table" and options.tls then
+  if options.tls then
     context = tls().context("listen", options.tls, true)
   end
   local server = listen(options)
@@ -544,7 +489,8 @@ end
 
 async function Server:serve(handler)
   if type(handler) ~= "function" then
-    core.misuse("serve", "handler must be a function, not " .. type(handler))
+    misuse("serve",
+      "handler must be a function, not " .. type(handler))
   end
   handler = async_of(handler)
   if secure[self] then handler = with_handshake(handler) end
@@ -576,8 +522,7 @@ local at_once = setmetatable({}, {__await = async function() end})
 
 function Server:close(grace)
   if grace ~= nil then
-    local complaint = check.seconds(grace)
-    if complaint then core.misuse("close", "grace " .. complaint) end
+    arguments.check("close", "grace", grace, arguments.seconds)
   end
   close(self)
   if grace == nil then return at_once end -- which need not be awaited
@@ -587,9 +532,9 @@ end
 -- == UDP ================================================================
 
 local udp_options = {
-  host = check.host, port = check.port, remote_host = check.host,
-  remote_port = check.remote_port, reuse_address = check.boolean,
-  reuse_port = check.boolean, broadcast = check.boolean,
+  host = arguments.name, port = local_port, remote_host = arguments.name,
+  remote_port = remote_port, reuse_address = arguments.boolean,
+  reuse_port = arguments.boolean, broadcast = arguments.boolean,
 }
 
 -- The first address of a host, which is usually one already.
@@ -599,11 +544,10 @@ local function address_of(host)
 end
 
 function net.udp(options)
-  options = options == nil and {} or options
-  check_options("udp", options, udp_options)
+  options = arguments.options("udp", options, udp_options)
   local remote = options.remote_host
   if (remote == nil) ~= (options.remote_port == nil) then
-    core.misuse("udp", remote and "remote_port is missing"
+    misuse("udp", remote and "remote_port is missing"
       or "remote_host is missing")
   end
   remote = remote and address_of(remote)
@@ -620,13 +564,11 @@ end
 
 async function Udp:send(data, host, port)
   if type(data) ~= "string" and type(data) ~= "number" then
-    core.misuse("send", "data must be a string, not " .. type(data))
+    misuse("send", "data must be a string, not " .. type(data))
   end
   if host == nil and port == nil then return await self:_send(data) end
-  local complaint = check.host(host)
-  if complaint then core.misuse("send", "host " .. complaint) end
-  complaint = check.remote_port(port)
-  if complaint then core.misuse("send", "port " .. complaint) end
+  arguments.check("send", "host", host, arguments.name)
+  arguments.check("send", "port", port, remote_port)
   return await self:_send(data, address_of(host), port)
 end
 

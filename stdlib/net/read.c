@@ -21,7 +21,7 @@ typedef int (*Give)(lua_State *L, np_Stream *s, int met);
 static np_Stream *begin(lua_State *L, const char *name) {
   np_Stream *s = np_stream_check(L);
   if (neap_waiting(&s->reader))
-    np_net_misuse(L, name, "another task is reading");
+    neap_misuse(L, name, "another task is reading");
   return s;
 }
 
@@ -202,11 +202,11 @@ static int until(lua_State *L, int fresh) {
   np_Stream *s = begin(L, "read_until");
   np_Want want = {.kind = NP_WANT_PART};
   if (lua_type(L, 2) != LUA_TSTRING)
-    return np_net_misuse(L, "read_until", "separator must be a string, not %s",
+    return neap_misuse(L, "read_until", "separator must be a string, not %s",
                          luaL_typename(L, 2));
   want.sep = lua_tolstring(L, 2, &want.sep_len);
   if (want.sep_len == 0)
-    return np_net_misuse(L, "read_until", "separator is empty");
+    return neap_misuse(L, "read_until", "separator is empty");
   want.n = most(L, 3, "read_until");
   want_set(s, want, fresh);
   return go(L, s, "read_until", give_part, until_done);

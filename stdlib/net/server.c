@@ -161,7 +161,7 @@ static int accept_go(lua_State *L, Server *v, neap_Done done) {
 
 static void acceptor_check(lua_State *L, const Server *v) {
   if (neap_waiting(&v->acceptor))
-    np_net_misuse(L, "accept", "another task is accepting");
+    neap_misuse(L, "accept", "another task is accepting");
 }
 
 static int accept_done(lua_State *L, int status);
@@ -183,7 +183,7 @@ static int next_done(lua_State *L, int status);
 /* server:_next() -> Stream, or nil once the server is closed */
 static int server_next(lua_State *L) {
   Server *v = neap_handle_test(L, 1, &np_server_class);
-  if (v == NULL) return np_net_misuse(L, "connections", "not a server");
+  if (v == NULL) return neap_misuse(L, "connections", "not a server");
   if (neap_handle_closed(&v->handle)) return 0;
   acceptor_check(L, v);
   return accept_go(L, v, next_done);

@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <lauxlib.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -250,29 +249,16 @@ np_Stream *np_stream_check(lua_State *L) {
   return neap_handle_check(L, 1, &np_stream_class);
 }
 
-int np_net_misuse(lua_State *L, const char *name, const char *reason, ...) {
-  va_list args;
-  lua_pushfstring(L, "%s: ", name);
-  va_start(args, reason);
-  lua_pushvfstring(L, reason, args);
-  va_end(args);
-  lua_concat(L, 2);
-  /* An Error knows the script's line, above the lines of Lua halves. */
-  neap_error_new(L, "Error", 0, NULL, lua_tostring(L, -1));
-  luaL_tolstring(L, -1, NULL);
-  return lua_error(L);
-}
-
 size_t np_net_count(lua_State *L, int index, const char *name,
                     const char *what, lua_Integer least) {
   int is_integer;
   lua_Integer n = lua_tointegerx(L, index, &is_integer);
   if (!is_integer)
-    np_net_misuse(L, name, "%s must be an integer, not %s", what,
+    neap_misuse(L, name, "%s must be an integer, not %s", what,
                   lua_isnumber(L, index) ? luaL_tolstring(L, index, NULL)
                                          : luaL_typename(L, index));
   if (n < least)
-    np_net_misuse(L, name, "%s must be at least %I, not %I", what,
+    neap_misuse(L, name, "%s must be at least %I, not %I", what,
                   (LUAI_UACINT)least, (LUAI_UACINT)n);
   return (size_t)n;
 }
@@ -304,9 +290,9 @@ static int stream_sockname(lua_State *L) {
 
 static np_Stream *tcp_check(lua_State *L, const char *name) {
   np_Stream *s = np_stream_check(L);
-  if (s->kind != NP_STREAM_TCP) np_net_misuse(L, name, "not a TCP stream");
+  if (s->kind != NP_STREAM_TCP) neap_misuse(L, name, "not a TCP stream");
   if (!lua_isboolean(L, 2))
-    np_net_misuse(L, name, "on must be a boolean, not %s",
+    neap_misuse(L, name, "on must be a boolean, not %s",
                   luaL_typename(L, 2));
   return s;
 }
@@ -326,7 +312,7 @@ static int stream_set_keepalive(lua_State *L) {
   if (!lua_isnoneornil(L, 3))
     seconds = np_net_count(L, 3, "set_keepalive", "seconds", 1);
   if (seconds > 32767) /* the most that Linux takes */
-    return np_net_misuse(L, "set_keepalive", "seconds must be at most 32767");
+    return neap_misuse(L, "set_keepalive", "seconds must be at most 32767");
   err = uv_tcp_keepalive(&s->uv.tcp, lua_toboolean(L, 2), (unsigned)seconds);
   return err < 0 ? neap_fail(L, err, "set_keepalive") : 0;
 }

@@ -129,9 +129,6 @@ void np_stream_send(np_Stream *s, const char *data, size_t n, int may_wait);
 /* The open stream at 1. */
 np_Stream *np_stream_check(lua_State *L);
 
-/* Raises "NAME: REASON" with the script's line. */
-int np_net_misuse(lua_State *L, const char *name, const char *reason, ...);
-
 /* The count at `index`, at least `least`, called `what` in messages. */
 size_t np_net_count(lua_State *L, int index, const char *name,
                     const char *what, lua_Integer least);

@@ -321,7 +321,7 @@ static int handshake_done(lua_State *L, int status) {
 static int stream_handshake(lua_State *L) {
   np_Stream *s = np_stream_check(L);
   const char *what = handshake_what(L);
-  if (s->tls == NULL) return np_net_misuse(L, what, "not a TLS stream");
+  if (s->tls == NULL) return neap_misuse(L, what, "not a TLS stream");
   if (s->tls->done) return 0;
   if (s->end < 0) return np_tls_fail(L, s, s->end, what);
   return np_tls_await(L, s, handshake_done);
@@ -404,14 +404,14 @@ int np_net_tls_start(lua_State *L) {
   np_Context *c = *(np_Context **)luaL_checkudata(L, 2, NP_CONTEXT);
   const char *name = luaL_optstring(L, 3, NULL);
   int err;
-  if (s->tls != NULL) return np_net_misuse(L, "start_tls", "has TLS already");
+  if (s->tls != NULL) return neap_misuse(L, "start_tls", "has TLS already");
   if (s->shut)
-    return np_net_misuse(L, "start_tls", "the stream was shut down");
+    return neap_misuse(L, "start_tls", "the stream was shut down");
   if (neap_waiting(&s->reader))
-    return np_net_misuse(L, "start_tls", "another task is reading");
+    return neap_misuse(L, "start_tls", "another task is reading");
   err = np_tls_attach(s, c, name, luaL_optstring(L, 4, NULL));
   if (err == NP_ETLS)
-    return np_net_misuse(L, "start_tls", "server_hostname '%s' is no name",
+    return neap_misuse(L, "start_tls", "server_hostname '%s' is no name",
                          name);
   return err < 0 ? neap_fail(L, err, "start_tls") : 0;
 }

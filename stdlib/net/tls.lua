@@ -7,7 +7,10 @@ come here.
 ]]
 
 local core = require "neap.net.core"
+local arguments = require "neap.arguments"
 local asyncio = require "neap.asyncio"
+
+local misuse = arguments.misuse
 
 local tls = {}
 
@@ -16,11 +19,9 @@ local tls = {}
 local check = {}
 
 local function text(value)
-  if type(value) ~= "string" then
-    return "must be a string, not " .. type(value)
-  elseif value == "" then
-    return "is empty"
-  end
+  local complaint = arguments.string(value)
+  if not complaint and value == "" then return "is empty" end
+  return complaint
 end
 
 check.ca, check.cert, check.key = text, text, text
@@ -33,29 +34,12 @@ function check.server_hostname(value)
   return complaint
 end
 
-function check.password(value)
-  if type(value) ~= "string" then
-    return "must be a string, not " .. type(value)
-  end
-end
+check.password, check.server_side, check.timeout =
+  arguments.string, arguments.boolean, arguments.seconds
 
 function check.verify(value)
   if type(value) ~= "boolean" and value ~= "optional" then
     return "must be true, false or 'optional'"
-  end
-end
-
-function check.server_side(value)
-  if type(value) ~= "boolean" then
-    return "must be a boolean, not " .. type(value)
-  end
-end
-
-function check.timeout(value)
-  if type(value) ~= "number" then
-    return "must be a number, not " .. type(value)
-  elseif not (value >= 0) then
-    return ("must be at least 0, not %s"):format(value)
   end
 end
 
@@ -107,20 +91,6 @@ local for_context = set_of(context_options)
 local for_start = set_of(context_options, start_options)
 local for_name = set_of {"cert", "key", "password"}
 
-local function check_options(what, options, known)
-  if type(options) ~= "table" then
-    core.misuse(what, "options must be a table, not " .. type(options))
-  end
-  for key, value in pairs(options) do
-    local right = known[key]
-    if not right then
-      core.misuse(what, ("unknown option '%s'"):format(key))
-    end
-    local complaint = right(value)
-    if complaint then core.misuse(what, key .. " " .. complaint) end
-  end
-end
-
 -- == Contexts ===========================================================
 
 local function is_context(value)
@@ -137,7 +107,7 @@ end
 local function set_identity(context, what, options)
   local cert, key = options.cert, options.key or options.cert
   if not cert then
-    if options.key then core.misuse(what, "key without cert") end
+    if options.key then misuse(what, "key without cert") end
     return
   end
   context:_certificate(what .. ": cert", pem(what, "cert", cert))
@@ -177,13 +147,13 @@ local function build(what, options, server)
   context:_versions(options.min_version, options.max_version)
   for name, pair in pairs(options.sni or {}) do
     local of_name = ("%s: sni '%s'"):format(what, name)
-    check_options(of_name, pair, for_name)
+    arguments.options(of_name, pair, for_name)
     local other = core.tls_context(true)
     set_identity(other, of_name, pair)
     context:_name(name, other)
   end
   if server and not options.cert and not options.sni then
-    core.misuse(what, "tls needs a cert")
+    misuse(what, "tls needs a cert")
   end
   facts[context] = {server = server, verify = verify}
   return context
@@ -195,28 +165,29 @@ local default -- for clients that want nothing in particular
 function tls.context(what, value, server)
   if is_context(value) then
     if facts[value].server ~= server then
-      core.misuse(what, server and "tls is a client's" or "tls is a server's")
+      misuse(what, server and "tls is a client's" or "tls is a server's")
     end
     return value
   elseif value == true and not server then
     default = default or build(what, {}, false)
     return default
   elseif value == true then
-    core.misuse(what, "tls needs a cert")
+    misuse(what, "tls needs a cert")
   elseif type(value) ~= "table" then
-    core.misuse(what, "tls must be true, a table or a TLSContext, not "
+    misuse(what, "tls must be true, a table or a TLSContext, not "
       .. type(value))
   end
-  check_options(what, value, for_start)
+  arguments.options(what, value, for_start)
   if value.server_side ~= nil and value.server_side ~= server then
-    core.misuse(what, ("server_side must be %s here"):format(server))
+    misuse(what, ("server_side must be %s here"):format(server))
   end
   return build(what, value, server)
 end
 
 -- net.tls_context{...}: the same for many streams
 function tls.new_context(options)
-  check_options("tls_context", options, for_context)
+  arguments.check("tls_context", "options", options, arguments.table)
+  arguments.options("tls_context", options, for_context)
   return build("tls_context", options, options.server_side == true)
 end
 
@@ -227,7 +198,7 @@ end
 function tls.begin(what, stream, context, hostname, where)
   local fact = facts[context]
   if not fact.server and fact.verify and not hostname then
-    core.misuse(what, "server_hostname is missing")
+    misuse(what, "server_hostname is missing")
   end
   core.tls_start(stream, context, hostname,
     hostname and where and hostname .. " " .. where)
@@ -262,7 +233,8 @@ function tls.start(stream, options)
   if is_context(options) then
     context = options
   else
-    check_options("start_tls", options, tls.with_context)
+    arguments.check("start_tls", "options", options, arguments.table)
+    arguments.options("start_tls", options, tls.with_context)
     hostname, seconds = options.server_hostname, options.timeout
     context = options.context
       or tls.context("start_tls", options, options.server_side == true)

@@ -112,7 +112,7 @@ static int udp_recv(lua_State *L) {
   socklen_t size = sizeof name;
   ssize_t n = -1;
   if (neap_waiting(&u->receiver))
-    return np_net_misuse(L, "recv", "another task is receiving");
+    return neap_misuse(L, "recv", "another task is receiving");
   if (u->burst++ >= BURST) return recv_wait(L, u);
   do
     n = recvfrom(u->fd, u->net->space, NP_STREAM_SPACE, MSG_DONTWAIT,
@@ -195,7 +195,7 @@ static int result(lua_State *L, int failed, const char *what) {
 
 static int boolean(lua_State *L, const char *name) {
   if (!lua_isboolean(L, 2))
-    np_net_misuse(L, name, "on must be a boolean, not %s",
+    neap_misuse(L, name, "on must be a boolean, not %s",
                   luaL_typename(L, 2));
   return lua_toboolean(L, 2);
 }
@@ -219,7 +219,7 @@ static int udp_set_multicast_loop(lua_State *L) {
 
 static int hops(lua_State *L, const char *name) {
   size_t n = np_net_count(L, 2, name, "hops", 1);
-  if (n > 255) np_net_misuse(L, name, "hops must be at most 255");
+  if (n > 255) neap_misuse(L, name, "hops must be at most 255");
   return (int)n;
 }
 
@@ -286,7 +286,7 @@ static int member(lua_State *L, const char *name, int join) {
   if (lua_type(L, 2) != LUA_TSTRING ||
       np_address_parse(lua_tostring(L, 2), 0, &m.group.any) == 0 ||
       m.group.any.ss_family != u->family)
-    return np_net_misuse(L, name, "group must be an address of the socket's "
+    return neap_misuse(L, name, "group must be an address of the socket's "
                          "family");
   m.interface = luaL_optstring(L, 3, NULL);
   failed = u->family == AF_INET6 ? member6(u, &m, join) : member4(u, &m, join);
@@ -309,7 +309,7 @@ static int udp_set_multicast_interface(lua_State *L) {
   struct ip_mreqn r = {0};
   int index, failed;
   if (lua_type(L, 2) != LUA_TSTRING)
-    return np_net_misuse(L, what, "interface must be a string, not %s",
+    return neap_misuse(L, what, "interface must be a string, not %s",
                          luaL_typename(L, 2));
   interface = lua_tostring(L, 2);
   if (u->family == AF_INET6) {

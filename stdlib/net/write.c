@@ -132,7 +132,7 @@ static size_t bufs_fill(lua_State *L, uv_buf_t *bufs, int n) {
   for (int i = 0; i < n; i++) {
     size_t size;
     if (!lua_isstring(L, i + 2))
-      np_net_misuse(L, "write", "argument %d must be a string, not %s", i + 1,
+      neap_misuse(L, "write", "argument %d must be a string, not %s", i + 1,
                     luaL_typename(L, i + 2));
     bufs[i].base = (char *)lua_tolstring(L, i + 2, &size);
     bufs[i].len = size;
@@ -265,7 +265,7 @@ static int stream_write(lua_State *L) {
   size_t sum, sent = 0;
   if (n > BUFS) bufs = lua_newuserdatauv(L, sizeof *bufs * (size_t)n, 0);
   sum = bufs_fill(L, bufs, n);
-  if (s->shut) return np_net_misuse(L, "write", "the stream was shut down");
+  if (s->shut) return neap_misuse(L, "write", "the stream was shut down");
   if (s->broken < 0) return np_tls_fail(L, s, s->broken, "write");
   if (s->net->spent != NULL) spent_release(L, s->net);
   if (sum == 0) return 0;

@@ -529,7 +529,7 @@ static int child_wait(lua_State *L) {
   lua_settop(L, 1);
   if (c->pid > 0 && !c->running) return outcome_push(L, c);
   if (neap_handle_closed(&c->handle))
-    return np_process_misuse(L, "wait", "the Process is closed");
+    return neap_misuse(L, "wait", "the Process is closed");
   w = waiter_new(L);
   w->wait.what = "wait";
   w->wait.abort = on_wait_abort;

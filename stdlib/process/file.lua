@@ -6,7 +6,10 @@ net.Stream makes of that, with the same names, results and errors.
 ]]
 
 local core = require "neap.process.core"
+local arguments = require "neap.arguments"
 local asyncio = require "neap.asyncio"
+
+local misuse = arguments.misuse
 
 local File = core.File
 local SOME, LINE = 128 << 10, 64 << 10
@@ -27,10 +30,10 @@ local function count(name, what, n, default, least)
   if n == nil then n = default end
   local integer = math.tointeger(n)
   if not integer or type(n) == "string" then
-    core.misuse(name, ("%s must be an integer, not %s"):format(what,
+    misuse(name, ("%s must be an integer, not %s"):format(what,
       type(n) == "number" and tostring(n) or type(n)))
   elseif integer < least then
-    core.misuse(name, ("%s must be at least %d, not %d"):format(what, least,
+    misuse(name, ("%s must be at least %d, not %d"):format(what, least,
       integer))
   end
   return integer
@@ -40,7 +43,7 @@ end
 -- end; nothing is taken from what is unread.
 local function read_until(file, name, enough)
   local state = state_of(file)
-  if state.reading then core.misuse(name, "another task is reading") end
+  if state.reading then misuse(name, "another task is reading") end
   state.reading = true
   local _ <close> = asyncio.defer(function() state.reading = false end)
   while true do
@@ -115,10 +118,10 @@ async function File:read_line(max) return read_line(self, max) end
 
 async function File:read_until(separator, max)
   if type(separator) ~= "string" then
-    core.misuse("read_until", "separator must be a string, not "
+    misuse("read_until", "separator must be a string, not "
       .. type(separator))
   elseif separator == "" then
-    core.misuse("read_until", "separator is empty")
+    misuse("read_until", "separator is empty")
   end
   max = count("read_until", "max", max, LINE, 1)
   local to, state = read_until(self, "read_until",
@@ -142,7 +145,7 @@ async function File:write(...)
   local parts = {...}
   for i = 1, select("#", ...) do
     if type(parts[i]) ~= "string" and type(parts[i]) ~= "number" then
-      core.misuse("write", ("argument %d must be a string, not %s")
+      misuse("write", ("argument %d must be a string, not %s")
         :format(i, type(parts[i])))
     end
   end

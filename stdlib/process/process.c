@@ -8,7 +8,6 @@
 #include <grp.h>
 #include <lauxlib.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,26 +15,6 @@
 #include <uv.h>
 
 #include "process.h"
-
-int np_process_misuse(lua_State *L, const char *name, const char *reason,
-                      ...) {
-  va_list args;
-  lua_pushfstring(L, "%s: ", name);
-  va_start(args, reason);
-  lua_pushvfstring(L, reason, args);
-  va_end(args);
-  lua_concat(L, 2);
-  /* An Error knows the script's line, above the lines of Lua halves. */
-  neap_error_new(L, "Error", 0, NULL, lua_tostring(L, -1));
-  luaL_tolstring(L, -1, NULL);
-  return lua_error(L);
-}
-
-/* core.misuse(name, reason): raises it with the script's line */
-static int process_misuse(lua_State *L) {
-  return np_process_misuse(L, luaL_checkstring(L, 1), "%s",
-                           luaL_checkstring(L, 2));
-}
 
 /* core.signal_number(signal, name) -> integer */
 static int process_signal_number(lua_State *L) {
@@ -136,7 +115,6 @@ static int process_group(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"misuse", process_misuse},
   {"spawn", np_child_spawn},
   {"standard", np_stdio_open},
   {"watch", np_signal_watch},

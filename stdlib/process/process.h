@@ -10,10 +10,6 @@
 
 #include "neap.h"
 
-/* Raises "NAME: REASON" as a string with the script's line. */
-int np_process_misuse(lua_State *L, const char *name, const char *reason,
-                      ...);
-
 /* child.c */
 extern const neap_Class np_child_class;
 extern const luaL_Reg np_child_methods[];

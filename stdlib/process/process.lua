@@ -8,9 +8,11 @@ of neap.net.
 ]]
 
 local core = require "neap.process.core"
+local arguments = require "neap.arguments"
 local net = require "neap.net"
 local asyncio = require "neap.asyncio"
 
+local misuse = arguments.misuse
 local GRACE = 5 -- seconds between SIGTERM and SIGKILL
 
 local process = {
@@ -20,7 +22,6 @@ local process = {
   -- for the loop's handlers of signals
   _watch = core.watch,
   _signal_number = core.signal_number,
-  _misuse = core.misuse,
   ProcessError = asyncio.Error:extend("ProcessError"),
 }
 
@@ -29,50 +30,10 @@ Process.__index = Process
 
 -- == Arguments ==========================================================
 
--- Each gives a complaint about a value, or nothing if it is right.
-local check = {}
+local dimension = arguments.integer(1, 65535)
 
-function check.boolean(value)
-  if type(value) ~= "boolean" then
-    return "must be a boolean, not " .. type(value)
-  end
-end
-
-function check.seconds(value)
-  if type(value) ~= "number" then
-    return "must be a number, not " .. type(value)
-  elseif not (value >= 0) then
-    return ("must be at least 0, not %s"):format(value)
-  end
-end
-
-function check.string(value)
-  if type(value) ~= "string" then
-    return "must be a string, not " .. type(value)
-  end
-end
-
-function check.path(value)
-  if type(value) ~= "string" then return check.string(value) end
-  if value == "" then return "is empty" end
-  if value:find("\0", 1, true) then return "has a NUL" end
-end
-
-function check.table(value)
-  if type(value) ~= "table" then
-    return "must be a table, not " .. type(value)
-  end
-end
-
-function check.dimension(value)
-  if math.type(value) ~= "integer" or value < 1 or value > 65535 then
-    return ("must be an integer from 1 to 65535, not %s"):format(
-      type(value) == "number" and value or type(value))
-  end
-end
-
-function check.account(value)
-  if type(value) == "string" then return check.path(value) end
+local function account(value)
+  if type(value) == "string" then return arguments.name(value) end
   if math.type(value) ~= "integer" then
     return "must be a name or an integer, not " .. type(value)
   elseif value < 0 or value > 0xfffffffe then
@@ -87,7 +48,7 @@ end
 
 local kinds = {inherit = true, pipe = true, null = true}
 
-function check.stream(value)
+local function stream(value)
   if type(value) == "string" then
     if kinds[value] then return end
     return ("is '%s', not 'inherit', 'pipe' or 'null'"):format(value)
@@ -98,68 +59,51 @@ function check.stream(value)
   end
 end
 
-function check.stderr(value)
-  if value ~= "stdout" then return check.stream(value) end
+local function error_stream(value)
+  if value ~= "stdout" then return stream(value) end
 end
 
 local spawn_options = {
-  stdin = check.stream, stdout = check.stream, stderr = check.stderr,
-  cwd = check.path, env = check.table, new_group = check.boolean,
-  detached = check.boolean, user = check.account, group = check.account,
-  pty = check.boolean, rows = check.dimension, cols = check.dimension,
+  stdin = stream, stdout = stream, stderr = error_stream,
+  cwd = arguments.name, env = arguments.table, new_group = arguments.boolean,
+  detached = arguments.boolean, user = account, group = account,
+  pty = arguments.boolean, rows = dimension, cols = dimension,
 }
 
 local run_options = {
-  stdin = check.stream, stdout = check.stream, stderr = check.stderr,
-  cwd = check.path, env = check.table, new_group = check.boolean,
-  user = check.account, group = check.account,
-  input = check.string, capture = check.boolean, check = check.boolean,
-  timeout = check.seconds, grace = check.seconds,
+  stdin = stream, stdout = stream, stderr = error_stream,
+  cwd = arguments.name, env = arguments.table, new_group = arguments.boolean,
+  user = account, group = account,
+  input = arguments.string, capture = arguments.boolean,
+  check = arguments.boolean, timeout = arguments.seconds,
+  grace = arguments.seconds,
 }
-
--- Raises, with the caller's line, unless `options` has only what `known`
--- checks, all of it right.
-local function check_options(name, options, known)
-  if options == nil then return {} end
-  if type(options) ~= "table" then
-    core.misuse(name, "options must be a table, not " .. type(options))
-  end
-  for key, value in pairs(options) do
-    local right = known[key]
-    if not right then
-      core.misuse(name, ("unknown option '%s'"):format(key))
-    end
-    local complaint = right(value)
-    if complaint then core.misuse(name, key .. " " .. complaint) end
-  end
-  return options
-end
 
 -- The value as a string for the system; raises if it cannot be one.
 local function text_of(name, what, value)
   if type(value) ~= "string" and type(value) ~= "number" then
-    core.misuse(name, ("%s must be a string, not %s"):format(what,
+    misuse(name, ("%s must be a string, not %s"):format(what,
       type(value)))
   end
   value = tostring(value)
-  if value:find("\0", 1, true) then core.misuse(name, what .. " has a NUL") end
+  if value:find("\0", 1, true) then misuse(name, what .. " has a NUL") end
   return value
 end
 
 local function arguments_of(name, argv)
   if type(argv) ~= "table" then
-    core.misuse(name, "argv must be a list of strings, not " .. type(argv))
+    misuse(name, "argv must be a list of strings, not " .. type(argv))
   end
   local list = {}
   for i = 1, #argv do list[i] = text_of(name, "argv[" .. i .. "]", argv[i]) end
   for key in pairs(argv) do
     if not list[key] then
-      core.misuse(name, ("argv has the key '%s', which is no place in the list")
+      misuse(name, ("argv has the key '%s', which is no place in the list")
         :format(key))
     end
   end
   if #list == 0 or list[1] == "" then
-    core.misuse(name, "argv names no program")
+    misuse(name, "argv names no program")
   end
   return list
 end
@@ -169,7 +113,7 @@ local function environment_of(name, env)
   local list = {}
   for key, value in pairs(env) do
     if type(key) ~= "string" or key == "" or key:find("[=\0]") then
-      core.misuse(name, ("env has the name '%s'"):format(key))
+      misuse(name, ("env has the name '%s'"):format(key))
     end
     list[#list + 1] = key .. "=" .. text_of(name, "env." .. key, value)
   end
@@ -194,13 +138,13 @@ local function accounts_to(spec, name, options)
   if user then
     spec.uid, spec.gid, spec.groups = core.user(user)
     if not spec.uid then
-      core.misuse(name, ("user '%s' does not exist"):format(user))
+      misuse(name, ("user '%s' does not exist"):format(user))
     end
   end
   if group then
     spec.gid = type(group) == "string" and core.group(group) or group
     if type(spec.gid) ~= "number" then
-      core.misuse(name, ("group '%s' does not exist"):format(group))
+      misuse(name, ("group '%s' does not exist"):format(group))
     end
   end
 end
@@ -240,7 +184,7 @@ local function start(name, argv, options)
   accounts_to(spec, name, options)
   for _, stream in ipairs(names) do
     if options.pty and options[stream] ~= nil then
-      core.misuse(name, ("pty and %s exclude each other"):format(stream))
+      misuse(name, ("pty and %s exclude each other"):format(stream))
     end
     spec[stream] = descriptor_of(options[stream])
   end
@@ -260,12 +204,13 @@ local function start(name, argv, options)
 end
 
 function process.spawn(argv, options)
-  return start("spawn", argv, check_options("spawn", options, spawn_options))
+  options = arguments.options("spawn", options, spawn_options)
+  return start("spawn", argv, options)
 end
 
 local function check_self(self, name)
   if getmetatable(self) ~= Process then
-    core.misuse(name, "needs a Process, not " .. type(self))
+    misuse(name, "needs a Process, not " .. type(self))
   end
   return self._child
 end
@@ -287,11 +232,9 @@ function Process:closed() return check_self(self, "closed"):closed() end
 
 function Process:resize(rows, cols)
   check_self(self, "resize")
-  if not self._pty then core.misuse("resize", "it has no terminal") end
-  local complaint = check.dimension(rows)
-  if complaint then core.misuse("resize", "rows " .. complaint) end
-  complaint = check.dimension(cols)
-  if complaint then core.misuse("resize", "cols " .. complaint) end
+  if not self._pty then misuse("resize", "it has no terminal") end
+  arguments.check("resize", "rows", rows, dimension)
+  arguments.check("resize", "cols", cols, dimension)
   self._child:resize(net._fileno(self.stdin), rows, cols)
 end
 
@@ -330,8 +273,9 @@ end
 
 async function Process:stop(grace)
   local child = check_self(self, "stop")
-  local complaint = grace ~= nil and check.seconds(grace)
-  if complaint then core.misuse("stop", "grace " .. complaint) end
+  if grace ~= nil then
+    arguments.check("stop", "grace", grace, arguments.seconds)
+  end
   return stop(child, grace or GRACE)
 end
 
@@ -387,9 +331,9 @@ end
 -- The options of spawn for those of run.
 local function streams_of(options)
   if options.input and options.stdin then
-    core.misuse("run", "input and stdin exclude each other")
+    misuse("run", "input and stdin exclude each other")
   elseif options.stdin == "pipe" then
-    core.misuse("run", "stdin is 'pipe', for which there is input")
+    misuse("run", "stdin is 'pipe', for which there is input")
   end
   local all = {}
   for key, value in pairs(options) do all[key] = value end
@@ -428,7 +372,7 @@ local function check_result(argv, result)
 end
 
 async function process.run(argv, options)
-  options = check_options("run", options, run_options)
+  options = arguments.options("run", options, run_options)
   local seconds, grace = options.timeout, options.grace or GRACE
   if seconds == math.huge then seconds = nil end
   local all = streams_of(options)
@@ -505,7 +449,7 @@ function process.signals(...)
   local signals = {...}
   local self = setmetatable({_watches = {}}, Signals)
   self._box = {queue = asyncio.Queue(), pending = {}}
-  if #signals == 0 then core.misuse("signals", "needs names of signals") end
+  if #signals == 0 then misuse("signals", "needs names of signals") end
   for i = 1, select("#", ...) do listen(self, signals[i]) end
   return self, nil, nil, self
 end

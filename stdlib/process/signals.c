@@ -64,12 +64,12 @@ int np_signal_check(lua_State *L, int index, const char *name) {
       lua_tointeger(L, index) < NSIG)
     return (int)lua_tointeger(L, index);
   if (lua_type(L, index) != LUA_TSTRING && lua_type(L, index) != LUA_TNUMBER)
-    return np_process_misuse(L, name, "signal must be a name, not %s",
+    return neap_misuse(L, name, "signal must be a name, not %s",
                              luaL_typename(L, index));
   text = luaL_tolstring(L, index, NULL);
   for (int i = 0; i < NAMES; i++)
     if (strcmp(names[i].name, text) == 0) return names[i].number;
-  return np_process_misuse(L, name, "unknown signal '%s'", text);
+  return neap_misuse(L, name, "unknown signal '%s'", text);
 }
 
 /* == libuv's side ===================================================== */
@@ -162,7 +162,7 @@ int np_signal_watch(lua_State *L) {
   lua_settop(L, 4);
   if (text == NULL) text = lua_pushfstring(L, "%d", number);
   if (!is_watchable(number))
-    return np_process_misuse(L, name, "%s cannot be handled", text);
+    return neap_misuse(L, name, "%s cannot be handled", text);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   w = neap_handle_new(L, sizeof *w, &np_signal_class);
   w->number = number;
@@ -187,7 +187,7 @@ int np_signal_kill(lua_State *L) {
   int number, is_integer;
   pid = lua_tointegerx(L, 1, &is_integer);
   if (!is_integer || pid != (pid_t)pid || pid == 0)
-    return np_process_misuse(L, "kill", "pid must be an integer, not %s",
+    return neap_misuse(L, "kill", "pid must be an integer, not %s",
                              luaL_tolstring(L, 1, NULL));
   number = np_signal_check(L, 2, "kill");
   if (kill((pid_t)pid, number) < 0)

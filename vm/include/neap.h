@@ -408,6 +408,14 @@ NEAP_API void neap_request_end(neap_Vm *vm);
 NEAP_API int neap_fail(lua_State *L, int status, const char *what, ...);
 
 /*
+ * Raises the script's own mistake (a wrong argument, a closed object) as a
+ * string "WHAT: reason" with the script's line, that of the caller of a Lua
+ * half; the reason is formatted like lua_pushfstring. As luaL_error otherwise.
+ */
+NEAP_API int neap_misuse(lua_State *L, const char *what, const char *reason,
+                         ...);
+
+/*
  * Pushes an Error object of the class named `cls` ("TimeoutError"), with its
  * position from `level`; code may be NULL. neap_raise also raises it.
  */

@@ -61,7 +61,8 @@ test("a search does not stop the tasks", async function()
   t:see "\n>"
   -- It ticks until the search is there, however slow that is.
   t:key("tick = asyncio.create_task((async function() while true do " ..
-    "await asyncio.sleep(0.1) n = (n or 0) + 1 print('tick ' .. n) end end)())\n")
+    "await asyncio.sleep(0.1) n = (n or 0) + 1 print('tick ' .. n) " ..
+    "end end)())\n")
   t:key "first = 1\n"
   t:key "\18"
   t:see "bck:"
