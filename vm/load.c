@@ -82,25 +82,9 @@ static int load_wrapped(lua_State *L, const np_Translation *t,
   return status;
 }
 
-/* Pushes "name:line: message" for a misuse of the words. */
-static void push_misuse(lua_State *L, const np_Translation *t,
-                        const char *name) {
-  lua_Debug ar;
-  if (luaL_loadbufferx(L, "", 0, name, "t") == LUA_OK &&
-      lua_getinfo(L, ">S", &ar)) {
-    lua_pushfstring(L, "%s:%d: %s", ar.short_src, t->error_line, t->error);
-    return;
-  }
-  lua_pushstring(L, t->error);
-}
-
 static int load_translated(lua_State *L, const np_Translation *t,
                            const char *name) {
   int status;
-  if (t->error[0] != '\0') {
-    push_misuse(L, t, name);
-    return LUA_ERRSYNTAX;
-  }
   if (t->balanced) {
     status = load_wrapped(L, t, name);
     if (status != LUA_ERRSYNTAX) return status;
@@ -157,8 +141,7 @@ int neap_load(lua_State *L, const char *text, size_t length,
     return LUA_ERRMEM;
   }
   load.name = name;
-  if (load.t.text != NULL || load.t.error[0] != '\0')
-    return load_and_free(L, &load);
+  if (load.t.text != NULL) return load_and_free(L, &load);
   np_translation_free(&load.t);
   return luaL_loadbufferx(L, text, length, name, mode);
 }

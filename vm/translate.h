@@ -52,9 +52,6 @@ typedef struct np_Translation {
                        Lua will refuse it and has the message to show */
   char prefix[32];  /* what the six names begin with: "__", or another
                        spelling if the source uses one of them itself */
-  int error_line;   /* line and message, without position, of a misuse that */
-  char error[160];  /* Lua would not report by itself; "" if there is none,
-                       and no such misuse is known */
 } np_Translation;
 
 /*
