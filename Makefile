@@ -30,6 +30,7 @@ ROOMS   := $(filter-out $(ABSENT:%=stdlib/%),$(patsubst %/,%, \
 NEEDS   := $(LUA) libuv $(shell cat $(ROOMS:%=%/needs) /dev/null 2>/dev/null)
 
 HALVES  := $(wildcard $(ROOMS:%=%/*.lua))
+PAGES   := $(ROOMS:stdlib/%=$B/doc/%.md) doc/language.md doc/debugging.md
 SRC     := $(wildcard lib/*.c) $(filter-out vm/main.c,$(wildcard vm/*.c)) \
   $(wildcard $(ROOMS:%=%/*.c))
 OBJ     := $(SRC:%.c=$B/%.o) $B/modules.o
@@ -79,6 +80,9 @@ bench:          ## measure against the limit programs and the peers
 	NEAP=$B/neap B=$B CC="$(CC)" sh scripts/bench/run.sh $(T)
 clean:          ## remove what was built
 	rm -rf $B
+docs: $(PAGES)  ## bring doc/modules up to date with the comments
+	@for p in $(filter $B/%,$^); do to=doc/modules/$${p##*/}; \
+	  cmp -s $$p $$to || cp $$p $$to || exit 1; done
 format:         ## indent the C files as .clang-format says
 	clang-format -i $(wildcard lib/*.[ch] vm/*.[ch] vm/include/*.h \
 	  stdlib/*/*.[ch] tests/*/*.[ch])
@@ -86,7 +90,7 @@ help:           ## show this list
 	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile
 tests: $(TESTS)
 fuzzers: $(FUZZERS)
-.PHONY: all run test check fuzz bench clean format help tests fuzzers \
+.PHONY: all run test check fuzz bench docs clean format help tests fuzzers \
   install uninstall FORCE
 
 # == Rules ================================================================
@@ -119,8 +123,17 @@ $B/%.o: %.c $B/flags
 	$(NEAPC) $(MAY) -MMD -MP -c -o $@ $<
 $B/modules.o: $B/modules.c $B/flags
 	$(NEAPC) $(MAY) -MMD -MP -c -o $@ $<
-$B/modules.c: scripts/embed.sh $B/rooms $(HALVES)
-	sh scripts/embed.sh $(ROOMS) > $@.new && mv $@.new $@
+$B/modules.c: scripts/embed.sh $B/rooms $(HALVES) $(PAGES)
+	sh scripts/embed.sh $(ROOMS) $(PAGES) > $@.new && mv $@.new $@
+
+# A page is what doc/modules/ has, with the comments beside the functions;
+# those of asyncio's C half are in vm/.
+BESIDE_asyncio = vm/*.c
+.SECONDEXPANSION:
+$B/doc/%.md: scripts/page.awk $$(wildcard stdlib/$$*/*.lua stdlib/$$*/*.c \
+  $$(BESIDE_$$*) doc/modules/$$*.md)
+	@mkdir -p $(@D)
+	awk -f scripts/page.awk $(filter-out %.awk,$^) > $@.new && mv $@.new $@
 
 # Written anew when what they hold changes; what depends on it is rebuilt.
 $B/flags: SAYS = $(NEAPC)

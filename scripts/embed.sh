@@ -1,14 +1,22 @@
 #!/bin/sh
 # embed.sh - writes the table of modules, modules.c, to stdout.
 #
-#   sh scripts/embed.sh stdlib/asyncio stdlib/net ...
+#   sh scripts/embed.sh stdlib/asyncio stdlib/net ... doc/language.md ...
 #
 # stdlib/DIR/DIR.lua becomes neap.DIR and stdlib/DIR/X.lua neap.DIR.X, both
 # as source. stdlib/DIR/DIR.c opens neap.DIR.core, or neap.DIR itself if
-# there is no DIR.lua.
+# there is no DIR.lua. Pages become neap_pages[].
 set -eu
 
-# Lua source as one C string literal, a line of it to a line.
+pages= rooms=
+for name in "$@"; do
+  case $name in
+    *.md) pages="$pages $name" ;;
+    *) rooms="$rooms $name" ;;
+  esac
+done
+
+# A text as one C string literal, a line of it to a line.
 literal() {
   sed -e 's/[\\"?]/\\&/g' -e 's/	/\\t/g' -e 's/^/  "/' -e 's/$/\\n"/' "$1"
   echo '  ""'
@@ -29,9 +37,9 @@ c_name() {
 symbol() { echo "$1" | tr -c 'a-zA-Z0-9\n' _; }
 source_of() { symbol "source_$(lua_name "$1")"; }
 
-echo "/* Made by scripts/embed.sh out of stdlib/. */"
+echo "/* Made by scripts/embed.sh out of stdlib/ and doc/. */"
 echo "#include <neap.h>"
-for room in "$@"; do
+for room in $rooms; do
   for file in "$room"/*.lua; do
     [ -f "$file" ] || continue
     printf '\nstatic const char %s[] =\n' "$(source_of "$file")"
@@ -44,7 +52,7 @@ for room in "$@"; do
 done
 
 printf '\nconst neap_Module neap_modules[] = {\n'
-for room in "$@"; do
+for room in $rooms; do
   for file in "$room"/*.lua; do
     [ -f "$file" ] || continue
     name=$(lua_name "$file") source=$(source_of "$file")
@@ -56,4 +64,13 @@ for room in "$@"; do
   fi
 done
 echo "  {NULL, NULL, NULL, 0, NULL}"
+echo "};"
+
+printf '\nconst neap_Page neap_pages[] = {\n'
+for page in $pages; do
+  echo "  {\"$(basename "$page" .md)\","
+  literal "$page"
+  echo "  },"
+done
+echo "  {NULL, NULL}"
 echo "};"

@@ -470,7 +470,11 @@ static int discard(lua_State *L) {
   return 0;
 }
 
-/* asyncio.iscoroutine(v) */
+/**
+ * asyncio.iscoroutine(v) -> boolean
+ *
+ * Whether `v` is a coroutine object.
+ */
 static int is_coroutine(lua_State *L) {
   luaL_checkany(L, 1);
   lua_pushboolean(L, np_co_test(L, 1) != NULL);

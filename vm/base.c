@@ -73,7 +73,12 @@ static int catch_end(lua_State *L, int status, lua_KContext ctx) {
   return lua_gettop(L);
 }
 
-/* asyncio.catch(f, ...): pcall that sees the own cancellation too */
+/**
+ * asyncio.catch(f, ...) -> boolean, ...
+ *
+ * `pcall` that catches the current task's own cancellation too. Raise it again
+ * (`error(e)`) when you have seen what you wanted to see.
+ */
 int np_catch(lua_State *L) {
   int status;
   luaL_checkany(L, 1);
@@ -149,7 +154,12 @@ static int base_misuse(lua_State *L) {
   return np_error(L, "%s", luaL_checkstring(L, 1));
 }
 
-/* asyncio.defer(f) -> a value for <close> that calls f at the scope's end */
+/**
+ * asyncio.defer(f) -> a value to be closed
+ *
+ * For `<close>`: it calls `f` with the error, if there is one, at the end of
+ * the scope. `f` may await.
+ */
 static int base_defer(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);

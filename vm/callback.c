@@ -291,6 +291,11 @@ static Callback *check(lua_State *L) {
   return luaL_checkudata(L, 1, "asyncio.Handle");
 }
 
+/**
+ * handle:cancel()
+ *
+ * What `call_soon`, `call_later` or `call_at` was asked for is not called.
+ */
 static int handle_cancel(lua_State *L) {
   Callback *c = check(L);
   neap_Vm *vm = np_vm(L);
@@ -303,11 +308,17 @@ static int handle_cancel(lua_State *L) {
   return 0;
 }
 
+/**
+ * handle:cancelled() -> boolean
+ */
 static int handle_cancelled(lua_State *L) {
   lua_pushboolean(L, check(L)->cancelled);
   return 1;
 }
 
+/**
+ * handle:when() -> the point in time; nil for call_soon
+ */
 static int handle_when(lua_State *L) {
   Callback *c = check(L);
   if (c->when != 0) lua_pushnumber(L, (lua_Number)c->when / 1e9);
@@ -315,7 +326,13 @@ static int handle_when(lua_State *L) {
   return 1;
 }
 
-/* future:add_done_callback(f): f(future) is called in a later turn */
+/**
+ * task:add_done_callback(f)
+ *
+ * Calls `f(task)` in a turn of the loop after the end. Callbacks run outside
+ * any task: they cannot await. An error in one goes to the loop's exception
+ * handler and disturbs nobody else.
+ */
 int np_add_done_callback(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   Callback *c;
@@ -327,7 +344,11 @@ int np_add_done_callback(lua_State *L) {
   return 0;
 }
 
-/* future:remove_done_callback(f) -> how many were removed */
+/**
+ * task:remove_done_callback(f) -> integer
+ *
+ * Removes it again; gives how many there were.
+ */
 int np_remove_done_callback(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   np_Link *link, *next;

@@ -299,7 +299,12 @@ static void make(lua_State *L, int cls, int level, int trace) {
   lua_setmetatable(L, -2);
 }
 
-/* Class.new(message [, {code=, cause=}]); upvalue 1 is the class */
+/**
+ * asyncio.Error.new(message [, {code = nil, cause = nil}]) -> error
+ *
+ * Makes an Error with the caller's position, for `error(...)`. Every class has
+ * `new`, and `extend`.
+ */
 static int error_new(lua_State *L) {
   if (lua_rawequal(L, 1, lua_upvalueindex(1))) lua_remove(L, 1);
   lua_settop(L, 2);
@@ -329,7 +334,23 @@ static int error_new(lua_State *L) {
   return 1;
 }
 
-/* Class:extend(name) -> a class derived from it */
+/**
+ * asyncio.Error:extend(name) -> class
+ *
+ * Makes a class derived from this one. A class may be called: `NotFound("no
+ * such page")` is `NotFound.new("no such page")`.
+ *
+ * ```lua
+ * local NotFound = asyncio.Error:extend "NotFound"
+ * local ok, e = pcall(function()
+ *   error(NotFound.new("no such page", {code = "E404"}))
+ * end)
+ * print(e.name, e.code, e.message)              --> NotFound	E404	no such page
+ * print(asyncio.iserror(e, NotFound))           --> true
+ * print(asyncio.iserror(e, asyncio.OSError))    --> false
+ * print(asyncio.iserror "a string")             --> false
+ * ```
+ */
 static int error_extend(lua_State *L) {
   const char *name = luaL_checkstring(L, 2);
   luaL_argexpected(L, is_class(L, 1), 1, "error class");
@@ -348,7 +369,12 @@ static int error_tostring(lua_State *L) {
   return 1;
 }
 
-/* asyncio.iserror(v [, class]) */
+/**
+ * asyncio.iserror(v [, class]) -> boolean
+ *
+ * Whether `v` is an Error object; of this class or one derived from it, if you
+ * name one.
+ */
 static int error_iserror(lua_State *L) {
   luaL_checkany(L, 1);
   lua_settop(L, 2);
@@ -554,6 +580,34 @@ void neap_error_text(lua_State *L, int index, int task) {
   lua_settop(L, top + 1);
 }
 
+/**
+ * asyncio.Error, asyncio.CancelledError, asyncio.TimeoutError,
+ *   asyncio.InvalidStateError, asyncio.QueueEmpty, asyncio.QueueFull,
+ *   asyncio.QueueShutDown, asyncio.BrokenBarrierError,
+ *   asyncio.ExceptionGroup, asyncio.EOFError, asyncio.IncompleteReadError,
+ *   asyncio.LimitOverrunError, asyncio.OSError, asyncio.DNSError,
+ *   asyncio.TLSError, asyncio.HTTPError
+ *
+ * | class | raised when |
+ * |---|---|
+ * | `Error` | the root of all |
+ * | `CancelledError` | a task was cancelled |
+ * | `TimeoutError` | a time limit has passed |
+ * | `InvalidStateError` | a Future is not done yet, or done already |
+ * | `QueueEmpty`, `QueueFull` | `get_nowait`, `put_nowait` would have to wait |
+ * | `QueueShutDown` | a queue was shut down |
+ * | `BrokenBarrierError` | a barrier was reset or aborted |
+ * | `ExceptionGroup` | tasks of a group failed; `e.errors` is the list |
+ * | `EOFError` | something ended too early |
+ * | `IncompleteReadError` | the same in a read of so many bytes; `e.partial` |
+ * | `LimitOverrunError` | a line or a part is longer than allowed |
+ * | `OSError` | the system refused: `code` says how |
+ * | `DNSError` | a name was not found |
+ * | `TLSError`, `HTTPError` | of these protocols |
+ *
+ * All are derived from `Error`; IncompleteReadError is an EOFError, and the
+ * last three are OSErrors.
+ */
 void np_error_open(lua_State *L) {
   /* Each after its parent. */
   static const char *const classes[][2] = {

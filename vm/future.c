@@ -380,16 +380,31 @@ static int future_release(lua_State *L) {
 
 /* == Lua's side ======================================================= */
 
+/**
+ * task:done() -> boolean
+ *
+ * Whether it has ended, however.
+ */
 static int future_done(lua_State *L) {
   lua_pushboolean(L, np_future_check(L, 1)->state != NP_PENDING);
   return 1;
 }
 
+/**
+ * task:cancelled() -> boolean
+ *
+ * Whether it ended by cancellation.
+ */
 static int future_cancelled(lua_State *L) {
   lua_pushboolean(L, np_future_check(L, 1)->state == NP_CANCELLED);
   return 1;
 }
 
+/**
+ * task:result() -> its values
+ *
+ * *Raises* its error; InvalidStateError before the end.
+ */
 static int future_result(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   lua_settop(L, 1);
@@ -398,6 +413,12 @@ static int future_result(lua_State *L) {
   return np_future_values(L, 1);
 }
 
+/**
+ * task:exception() -> its error, or nil if it has none
+ *
+ * *Raises* CancelledError if it was cancelled, InvalidStateError before the
+ * end.
+ */
 static int future_exception(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   lua_settop(L, 1);
@@ -412,7 +433,14 @@ static int future_exception(lua_State *L) {
   return f->state == NP_CANCELLED ? lua_error(L) : 1;
 }
 
-/* cancel([message]) -> whether it had any effect */
+/**
+ * task:cancel([message]) -> boolean
+ *
+ * Asks it to end; false if it was done already. The task sees it at its await,
+ * as a CancelledError that `pcall` does not catch; it may still clean up, and
+ * await while it does. Two requests before the task gets to run raise one
+ * error. To know that a task has ended, await it, or `asyncio.wait {task}`.
+ */
 static int future_cancel(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   lua_settop(L, 2);
@@ -422,6 +450,11 @@ static int future_cancel(lua_State *L) {
   return 1;
 }
 
+/**
+ * task:state() -> string
+ *
+ * `"running"` (the current task), `"pending"`, `"done"` or `"cancelled"`.
+ */
 static int future_state(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   static const char *const names[] = {"pending", "done", "done",
@@ -440,6 +473,13 @@ static np_Future *check_pending(lua_State *L) {
   return f;
 }
 
+/**
+ * future:set_result(...)
+ *
+ * Makes it done with these values. *Raises* InvalidStateError if it is done
+ * already. Waiters are woken and callbacks called in a later turn of the loop,
+ * never inside this call.
+ */
 static int future_set_result(lua_State *L) {
   np_Future *f = check_pending(L);
   np_future_resolve(L, 1, lua_gettop(L) - 1);
@@ -447,6 +487,19 @@ static int future_set_result(lua_State *L) {
   return 0;
 }
 
+/**
+ * future:set_exception(e)
+ *
+ * Makes it failed with this error value; the rest as for `set_result`.
+ *
+ * ```lua
+ * local future = asyncio.Future()
+ * asyncio.get_running_loop():call_later(0.01, function()
+ *   future:set_result("late", "but here")
+ * end)
+ * print(await future)  --> late	but here
+ * ```
+ */
 static int future_set_exception(lua_State *L) {
   np_Future *f = check_pending(L);
   luaL_checkany(L, 2);
@@ -477,12 +530,22 @@ static int future_tostring(lua_State *L) {
   return 1;
 }
 
+/**
+ * task:cancelling() -> integer
+ *
+ * How many requests to cancel are standing.
+ */
 static int task_cancelling(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   lua_pushinteger(L, f->task != NULL ? f->task->cancelling : f->cancelling);
   return 1;
 }
 
+/**
+ * task:uncancel() -> integer
+ *
+ * Takes one request to cancel back; gives how many are left.
+ */
 static int task_uncancel(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   if (f->task != NULL)
@@ -492,12 +555,18 @@ static int task_uncancel(lua_State *L) {
   return 1;
 }
 
+/**
+ * task:get_name() -> string
+ */
 static int task_get_name(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   push_name(L, f, 1);
   return 1;
 }
 
+/**
+ * task:set_name(name)
+ */
 static int task_set_name(lua_State *L) {
   np_future_check(L, 1);
   luaL_checkstring(L, 2);
@@ -506,7 +575,24 @@ static int task_set_name(lua_State *L) {
   return 0;
 }
 
-/* task:traceback() -> text: where it failed, or where it waits now */
+/**
+ * task:traceback() -> string
+ *
+ * Where it stands, across tasks; of a failed task: where it failed.
+ *
+ * ```lua
+ * local nap = asyncio.sleep(0.01, "slept")
+ * local task = asyncio.create_task(nap, {name = "nap"})
+ * print(task:get_name(), task:state())  --> nap	pending
+ * print(await task)                     --> slept
+ * print(task:result(), task:state())    --> slept	done
+ *
+ * task = asyncio.create_task(asyncio.sleep(10))
+ * print(task:cancel "no more time")     --> true
+ * local ok, err = pcall(await, task)
+ * print(err.name, err.message)          --> CancelledError	no more time
+ * ```
+ */
 static int task_traceback(lua_State *L) {
   np_Future *f = np_future_check(L, 1);
   lua_settop(L, 1);
@@ -547,12 +633,24 @@ static int copy_outcome(lua_State *L) {
   return 0;
 }
 
+/**
+ * asyncio.isfuture(v) -> boolean
+ *
+ * Whether `v` is a Future or a Task.
+ */
 static int future_is(lua_State *L) {
   luaL_checkany(L, 1);
   lua_pushboolean(L, np_future_test(L, 1) != NULL);
   return 1;
 }
 
+/**
+ * asyncio.Future() -> future
+ *
+ * A result to come that somebody else sets: the bridge from callbacks to
+ * await. It has a Task's methods but those for names, tracebacks and counting,
+ * and two more.
+ */
 static int future_make(lua_State *L) {
   np_Future *f = np_future_new(L, NP_R_FUTURE);
   if (f->vm->debug) np_site(L, 1, &f->line, &f->source);

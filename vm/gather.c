@@ -380,7 +380,39 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
   return 1;
 }
 
-/* gather(a, b, ...) or gather(list, {return_exceptions=}) -> future */
+/**
+ * async asyncio.gather(a, b, ...) -> a value of each
+ * async asyncio.gather(list [, {return_exceptions = false}]) -> list
+ *
+ * Runs the awaitables at once and gives their values in the order of the
+ * arguments, one of each. On the first failure it cancels the others, waits
+ * for their end and raises that failure. Cancelling the gather cancels them
+ * all.
+ *
+ * With a list it gives a list, with its length in `n` because values may be
+ * nil. With `return_exceptions` nothing is cancelled and nothing raised: each
+ * failure stands in its place as an Error object (test with
+ * `asyncio.iserror`). An error value that is no Error object is wrapped in
+ * one, as `e.value`.
+ *
+ * What either returns is a Future: the children have started, whether or not
+ * it is awaited. An awaitable that is named twice runs once and is given
+ * twice.
+ *
+ * ```lua
+ * local async function half(x)
+ *   await asyncio.sleep(0.001)
+ *   if x % 2 == 1 then error(asyncio.Error.new(x .. " is odd")) end
+ *   return x // 2
+ * end
+ *
+ * print(await asyncio.gather(half(4), half(10)))       --> 2	5
+ *
+ * local results = await asyncio.gather({half(2), half(3)},
+ *   {return_exceptions = true})
+ * print(results.n, results[1], results[2].message)     --> 2	1	3 is odd
+ * ```
+ */
 static int gather_lua(lua_State *L) {
   int n = lua_gettop(L), keep_errors = 0, i;
   if (n >= 1 && lua_istable(L, 1) &&

@@ -471,7 +471,16 @@ static void option_name(lua_State *L, int index) {
              luaL_typename(L, -1));
 }
 
-/* asyncio.create_task(x [, {name=}]) -> Task */
+/**
+ * asyncio.create_task(x [, {name = nil}]) -> Task
+ *
+ * Makes a Task that runs the awaitable `x` beside the caller, from the loop's
+ * next turn on. The loop holds the task until it is done. Without a name it is
+ * called `Task-1` and so on. Its context variables are a copy of the caller's.
+ * *Raises* when `x` is a coroutine object that was awaited or given away
+ * before. *The surprise:* `create_task(f)` is an error, `create_task(f())` is
+ * meant.
+ */
 static int create_task(lua_State *L) {
   neap_Task *t;
   int line;
@@ -493,7 +502,9 @@ static int create_task(lua_State *L) {
   return 1;
 }
 
-/* asyncio.current_task() -> Task, nil outside of one */
+/**
+ * asyncio.current_task() -> Task, or nil outside any task
+ */
 static int current_task(lua_State *L) {
   neap_Task *t = np_vm(L)->current;
   if (t == NULL) lua_pushnil(L);
@@ -501,7 +512,9 @@ static int current_task(lua_State *L) {
   return 1;
 }
 
-/* asyncio.all_tasks() -> list of the tasks that have not ended */
+/**
+ * asyncio.all_tasks() -> list of the tasks that are not done
+ */
 static int all_tasks(lua_State *L) {
   neap_Task *t;
   lua_Integer i = 0;
@@ -519,7 +532,12 @@ static int sleep_done(lua_State *L, int status, lua_KContext value) {
   return (int)value; /* 0 or 1 */
 }
 
-/* asyncio.sleep(seconds [, value]): gives value */
+/**
+ * async asyncio.sleep(seconds [, value]) -> value
+ *
+ * Parks the task for so long, then gives `value`. `sleep(0)`, or a negative
+ * time, gives every other ready task one turn.
+ */
 static int task_sleep(lua_State *L) {
   int whole;
   lua_Integer n = lua_tointegerx(L, 1, &whole); /* faster for what is one */
@@ -540,7 +558,12 @@ static int task_sleep(lua_State *L) {
   return np_park(L, value, sleep_done);
 }
 
-/* asyncio.time() -> seconds of the loop's clock */
+/**
+ * asyncio.time() -> seconds
+ *
+ * The loop's clock. It only ever goes forward and has nothing to do with the
+ * time of day.
+ */
 static int task_time(lua_State *L) {
   lua_pushnumber(L, (lua_Number)uv_hrtime() / 1e9);
   return 1;

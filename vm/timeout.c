@@ -60,7 +60,29 @@ static int scope_new(lua_State *L, int limited, lua_Number when,
   return 1;
 }
 
-/* asyncio.timeout(seconds or nil) -> scope */
+/**
+ * asyncio.timeout(seconds) -> scope
+ *
+ * A scope with a time limit, for `<close>`. When the limit passes, the task is
+ * cancelled where it waits; at the end of the scope that becomes a
+ * TimeoutError. So inside the scope there is a cancellation, which `pcall`
+ * does not catch, and around it an ordinary error, which it does. nil means no
+ * limit (yet).
+ *
+ * A cancellation from outside stays one. Scopes nest; the one whose limit
+ * passed raises. A scope that never awaits is never interrupted. A scope that
+ * was made without `<close>` is reported on stderr when it is collected.
+ * *Raises* outside a task.
+ *
+ * ```lua
+ * local ok, err = pcall(function()
+ *   local t <close> = asyncio.timeout(0.01)
+ *   t:reschedule(t:when() + 0.01)
+ *   await asyncio.sleep(10)
+ * end)
+ * print(asyncio.iserror(err, asyncio.TimeoutError))  --> true
+ * ```
+ */
 static int timeout(lua_State *L) {
   lua_Number s;
   uint64_t now;
@@ -71,7 +93,11 @@ static int timeout(lua_State *L) {
   return scope_new(L, 1, (lua_Number)now / 1e9 + s, now);
 }
 
-/* asyncio.timeout_at(time or nil) -> scope */
+/**
+ * asyncio.timeout_at(when) -> scope
+ *
+ * The same with a point in time, as `asyncio.time()` gives them.
+ */
 static int timeout_at(lua_State *L) {
   lua_Number when;
   if (lua_isnoneornil(L, 1)) return scope_new(L, 0, 0, 0);
@@ -117,6 +143,9 @@ static int scope_close(lua_State *L) {
   return lua_error(L);
 }
 
+/**
+ * scope:when() -> the point in time of the limit, or nil
+ */
 static int scope_when(lua_State *L) {
   Timeout *s = check(L);
   if (s->limited) lua_pushnumber(L, s->when);
@@ -124,7 +153,11 @@ static int scope_when(lua_State *L) {
   return 1;
 }
 
-/* scope:reschedule(time or nil) */
+/**
+ * scope:reschedule(when)
+ *
+ * Moves the limit to another point in time; nil removes it.
+ */
 static int scope_reschedule(lua_State *L) {
   Timeout *s = check(L);
   if (s->state != ACTIVE)
@@ -142,6 +175,11 @@ static int scope_reschedule(lua_State *L) {
   return 0;
 }
 
+/**
+ * scope:expired() -> boolean
+ *
+ * Whether the limit was reached.
+ */
 static int scope_expired(lua_State *L) {
   Timeout *s = check(L);
   lua_pushboolean(L, s->state == EXPIRING || s->state == EXPIRED);

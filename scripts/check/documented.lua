@@ -1,18 +1,20 @@
--- documented.lua - prints every public Lua name that no page has.
+-- documented.lua - prints every public Lua name that has no documentation
+-- comment.
 --
 --   neap scripts/check/documented.lua stdlib/asyncio/ stdlib/net/ ...
 --
 -- Public are the fields of a module and the methods of its classes but for
 -- those that begin with an underscore; a class without a __name is for the
--- module's own use. A field stands in the module's own
--- page, doc/modules/NAME.md. Which module a class belongs to cannot be seen,
--- so its methods may stand in the page of any.
+-- module's own use. What has a comment is an entry of the module's page,
+-- doc/modules/NAME.md (see scripts/page.awk); a field that is no function may
+-- be any word of the page. Which module a class belongs to cannot be seen, so
+-- its methods may be entries of any page.
 
-local missing, pages = 0, {}
+local missing, entries = 0, {}
 
 local function complain(...)
   missing = missing + 1
-  print(("%s: no word about %s"):format(...))
+  print(("%s: no comment about %s"):format(...))
 end
 
 local function has_word(page, name)
@@ -23,15 +25,28 @@ local function is_public(name)
   return type(name) == "string" and not name:find "^_"
 end
 
+-- Adds the names of the page's entries: "net.connect", ":read".
+local function add_entries(page)
+  for heading in page:gmatch "\n### ([^\n]*)" do
+    for name in heading:gmatch "[%a_][%w_]*[.:][%w_.:]*" do
+      entries[name] = true
+      local method = name:match "[.:]([%w_]+)$"
+      if method then entries[":" .. method] = true end
+    end
+  end
+end
+
 local function check_module(name, module)
   local path = "doc/modules/" .. name .. ".md"
   local file = io.open(path)
   if not file then return complain(path, "neap." .. name) end
-  pages[#pages + 1] = file:read "a"
+  local page = file:read "a"
   file:close()
+  add_entries(page)
   if type(module) ~= "table" then return end
-  for field in pairs(module) do
-    if is_public(field) and not has_word(pages[#pages], field) then
+  for field, value in pairs(module) do
+    if is_public(field) and not entries[name .. "." .. field]
+       and (type(value) == "function" or not has_word(page, field)) then
       complain(path, name .. "." .. field)
     end
   end
@@ -74,10 +89,9 @@ end
 
 local function check_class(methods)
   for name, value in pairs(methods) do
-    if is_public(name) and type(value) == "function" then
-      local found = false
-      for _, page in ipairs(pages) do found = found or has_word(page, name) end
-      if not found then complain("doc/modules", "method " .. name) end
+    if is_public(name) and type(value) == "function"
+       and not entries[":" .. name] then
+      complain("doc/modules", "method " .. name)
     end
   end
 end

@@ -1,9 +1,9 @@
 # documented.sh - every public name is documented.
 #
 # In neap.h a function has a comment right above it, or above the group of
-# declarations it stands in. Each module has a page in doc/modules/ that
-# mentions every name that a script finds in it. Links between pages lead
-# somewhere.
+# declarations it stands in. Every name that a script finds in a module has a
+# documentation comment, and its page in doc/modules/ has these as they are in
+# the sources. Links between pages lead somewhere.
 set -u
 $MAKE -s -j2 B="$B" all || exit 1
 status=0
@@ -17,6 +17,12 @@ awk '
   /^[ \t]*$/ { comment = 0 }
   END { exit bad }
 ' vm/include/neap.h || status=1
+
+for room in stdlib/*/; do
+  page=$(basename "$room").md
+  [ ! -f "$B/doc/$page" ] || cmp -s "$B/doc/$page" "doc/modules/$page" ||
+    { echo "doc/modules/$page is stale: run make docs"; status=1; }
+done
 
 "$B/neap" scripts/check/documented.lua stdlib/*/ || status=1
 

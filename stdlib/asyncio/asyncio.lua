@@ -124,11 +124,21 @@ end
 
 local running = false
 
---- asyncio.run(x [, {debug=}]) -> the values of x
+--- asyncio.run(x [, {debug = false}]) -> the values of x
 --
--- Runs the awaitable x in a task of its own, then cancels and awaits every
--- task but the caller's, and gives or raises what x did. May be called from
--- the main chunk, more than once; an error inside any other task.
+-- Runs the awaitable `x` and gives its values; then cancels every other task
+-- but the caller's and waits for their end. In the main chunk, which is a task
+-- already, it is seldom needed; it may be called there any number of times.
+-- `debug` turns debug mode on for its duration. *Raises* the error of `x`;
+-- calling it in any other task is an error.
+--
+-- ```lua
+-- local async function main()
+--   asyncio.create_task(asyncio.sleep(3600))  -- cancelled when main ends
+--   return "ready"
+-- end
+-- print(asyncio.run(main()))  --> ready
+-- ```
 function asyncio.run(x, options)
   options = check_options(options, {debug = "boolean"}, "asyncio.run")
   check_awaitable(x, "asyncio.run")
@@ -153,12 +163,19 @@ end
 local whens = {FIRST_COMPLETED = true, FIRST_EXCEPTION = true,
                ALL_COMPLETED = true}
 
---- asyncio.wait(list, {timeout=, return_when=}) -> done, pending
+--- async asyncio.wait(list [, options]) -> done, pending
 --
--- Waits until the tasks and futures of the list are done, the first of them
--- is, or the first has failed ("ALL_COMPLETED", "FIRST_COMPLETED",
--- "FIRST_EXCEPTION"), or `timeout` seconds have passed. Gives two lists.
--- Raises no child's error and cancels nobody.
+-- Gives two lists: the tasks and futures of `list` that are done, and those
+-- that are pending. It raises no task's error and cancels none, not even when
+-- it is cancelled itself.
+--
+-- - `timeout`: seconds to wait at most; when they pass, it gives what there
+--   is.
+-- - `return_when`: `"ALL_COMPLETED"` (the default), `"FIRST_COMPLETED"` or
+--   `"FIRST_EXCEPTION"` (a cancellation is no exception here).
+--
+-- *Raises* for an empty list, and for coroutine objects: they would be lost in
+-- the lists it gives, so make tasks of them first.
 async function asyncio.wait(list, options)
   options = check_options(options,
     {timeout = "number", return_when = "string"}, "asyncio.wait")
@@ -199,11 +216,20 @@ async function asyncio.wait(list, options)
   return done, pending
 end
 
---- for task in asyncio.as_completed(list, {timeout=}) do
+--- asyncio.as_completed(list [, {timeout = nil}]) -> iterator
 --
--- Starts the awaitables and gives their tasks as they finish, failed ones
--- too. When `timeout` seconds have passed before the last, the loop raises a
--- TimeoutError; nothing is cancelled.
+-- For `for`: gives the tasks in the order they end. `await task` (or
+-- `task:result()`) then gives the value or raises the error. After `timeout`
+-- seconds the loop raises TimeoutError; tasks that are not done go on. So they
+-- do when the loop is left early.
+--
+-- ```lua
+-- local naps = {asyncio.sleep(0.03, "long"), asyncio.sleep(0.01, "short")}
+-- for task in asyncio.as_completed(naps) do print(await task) end
+--
+-- --> short
+-- --> long
+-- ```
 function asyncio.as_completed(list, options)
   options = check_options(options, {timeout = "number"},
                           "asyncio.as_completed")
@@ -248,11 +274,12 @@ end
 
 -- == One at a time ======================================================
 
---- asyncio.wait_for(x, seconds) -> the values of x
+--- async asyncio.wait_for(x, seconds) -> the values of x
 --
--- Awaits x; when that takes longer, cancels it, waits for its clean-up and
--- raises a TimeoutError. nil is no limit; with 0 or less x does not start
--- unless it is done.
+-- Awaits `x`, but not longer than that. When the time has passed, `x` is
+-- cancelled, its clean-up is waited for, and TimeoutError is raised; an error
+-- that `x` raises while it is being cancelled comes out instead. nil seconds
+-- means no limit. With 0 or less, an `x` that is not done is never started.
 async function asyncio.wait_for(x, seconds)
   check_awaitable(x, "asyncio.wait_for")
   if seconds ~= nil and type(seconds) ~= "number" then
@@ -272,10 +299,10 @@ async function asyncio.wait_for(x, seconds)
   return await x
 end
 
---- asyncio.shield(x) -> future
+--- async asyncio.shield(x) -> the values of x
 --
--- A future with the outcome of x. Cancelling it, or a task that awaits it,
--- does not cancel x.
+-- Awaits `x`, but a cancellation of the waiter does not reach `x`, which goes
+-- on as a task of its own. Its error, if nobody else awaits it, is reported.
 function asyncio.shield(x)
   check_awaitable(x, "asyncio.shield")
   local inner = ensure_future(x)

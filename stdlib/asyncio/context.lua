@@ -22,7 +22,10 @@ local function with(var, value)
   asyncio._set_context(copy)
 end
 
---- var:get([default]) -> value; an error if there is none
+--- var:get([default]) -> value
+--
+-- The value here; if there is none, the default given here, or that of the
+-- variable. *Raises* if there is neither.
 function ContextVar:get(...)
   local box = context()[self]
   if box then return box[1] end
@@ -31,7 +34,7 @@ function ContextVar:get(...)
   error(("context variable '%s' has no value"):format(self.name), 2)
 end
 
---- var:set(value) -> token for reset
+--- var:set(value) -> token
 function ContextVar:set(value)
   local old = context()[self]
   with(self, value)
@@ -40,7 +43,10 @@ function ContextVar:set(value)
   return token
 end
 
---- var:reset(token): back to the value before that set
+--- var:reset(token)
+--
+-- Puts back what was before that `set`. *Raises* when the token is used twice
+-- or is another variable's.
 function ContextVar:reset(token)
   if type(token) ~= "table" or token.var ~= self then
     error("the token is of another context variable", 2)
@@ -52,7 +58,23 @@ function ContextVar:reset(token)
 end
 
 return {
-  --- asyncio.ContextVar(name [, default])
+  --- asyncio.ContextVar(name [, default]) -> var
+  --
+  -- A variable that each task has for itself. A new task begins with a copy of
+  -- what its maker had; so do callbacks of the loop.
+  --
+  -- ```lua
+  -- local user = asyncio.ContextVar("user", "nobody")
+  -- local async function child()
+  --   local before = user:get()
+  --   user:set "child"
+  --   return before
+  -- end
+  --
+  -- user:set "parent"
+  -- print(await asyncio.create_task(child()))  --> parent
+  -- print(user:get())                          --> parent
+  -- ```
   ContextVar = function(name, ...)
     if type(name) ~= "string" then
       error(("ContextVar needs a name, not a %s value"):format(type(name)), 2)

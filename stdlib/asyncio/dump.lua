@@ -47,11 +47,12 @@ end
 return {
   _dump = dump,
 
-  --- asyncio.dump_tasks([file]): writes the tree of tasks to stderr
+  --- asyncio.dump_tasks([file])
   --
-  -- For each task: its name, its age, what it waits for, its stack, where it
-  -- was spawned, and under it the tasks that it has spawned. SIGUSR1 does
-  -- the same to a running neap.
+  -- Writes the tree of tasks to the file, or to stderr: each task's name, its
+  -- age, what it waits for, its stack and where it was spawned, and below it
+  -- the tasks that it has spawned. The signal SIGUSR1 does the same from
+  -- outside, and so does `neap ps PID`. Works outside debug mode too.
   dump_tasks = function(file)
     local text = dump()
     file = file or io.stderr

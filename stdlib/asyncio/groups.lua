@@ -13,9 +13,36 @@ local add, cancel, state = asyncio._group_add, asyncio._group_cancel,
 local TaskGroup = {__name = "TaskGroup"}
 TaskGroup.__index = TaskGroup
 
---- asyncio.TaskGroup({limit=}) -> group, for <close>
+--- asyncio.TaskGroup([{limit = nil}]) -> group
 --
--- `limit` is how many of its tasks run at once.
+-- A scope, for `<close>`, whose end waits for all the tasks made in it.
+--
+-- When a task fails, the others are cancelled, and so is the body if it is
+-- still running; no task can be added any more. When all have ended, the scope
+-- raises an ExceptionGroup with every failure in `e.errors`, that of the body
+-- included (cancellations are none). An error of the body itself cancels the
+-- tasks and comes out in such a group too. If the task that holds the group is
+-- cancelled, so are its tasks, and the cancellation goes on, unless there are
+-- failures.
+--
+-- *The surprise:* without `<close>` nobody waits, and no failure is seen.
+--
+-- `limit` caps how many run at once; the others start as places become free,
+-- in order. After a failure none of them starts.
+--
+-- ```lua
+-- local async function visit(n)
+--   await asyncio.sleep(0.01 * n)
+--   if n == 2 then error(asyncio.Error.new "two is closed") end
+-- end
+--
+-- local ok, err = pcall(function()
+--   local tg <close> = asyncio.TaskGroup()
+--   for n = 1, 9 do tg:create_task(visit(n)) end
+-- end)
+-- print(err.name, #err.errors, err.errors[1].message)
+-- --> ExceptionGroup	1	two is closed
+-- ```
 local function new(options)
   options = asyncio._check_options(options, {limit = "number"},
                                    "asyncio.TaskGroup")
@@ -87,7 +114,10 @@ end
 
 -- == Tasks ==============================================================
 
---- group:create_task(x, {name=}) -> Task
+--- group:create_task(x [, {name = nil}]) -> Task
+--
+-- Like `asyncio.create_task`. *Raises* when the group has ended, or is being
+-- cancelled because of a failure.
 function TaskGroup:create_task(x, options)
   local core = self.core
   local count, aborting = state(core)
@@ -101,7 +131,9 @@ function TaskGroup:create_task(x, options)
   return task
 end
 
---- group:cancel(): cancels its tasks; raises nothing, the body goes on
+--- group:cancel()
+--
+-- Cancels the group's tasks. Nothing is raised for it, and the body goes on.
 function TaskGroup:cancel()
   cancel(self.core, false)
 end

@@ -57,6 +57,7 @@ end
 
 local Lock = class("Lock", {})
 
+--- lock:locked() -> boolean
 function Lock:locked() return self.held end
 
 local function wake_lock(self)
@@ -64,7 +65,9 @@ local function wake_lock(self)
   if f and not f:done() then f:set_result() end
 end
 
---- await lock:acquire() -> the lock, which a <close> scope releases
+--- async lock:acquire() -> lock
+--
+-- Waits until the lock is free, and takes it. What it gives is for `<close>`.
 async function Lock:acquire()
   if not self.held and not anybody(self.waiters) then
     self.held = true
@@ -81,7 +84,10 @@ async function Lock:acquire()
   return self
 end
 
---- lock:release(): an error if it is not held
+--- lock:release()
+--
+-- Hands it to who has waited longest. *Raises* if it is not held. Who releases
+-- and wants it again at once stands behind those waiting.
 function Lock:release()
   if not self.held then error("the lock is not acquired", 2) end
   self.held = false
@@ -90,6 +96,9 @@ end
 
 function Lock:__close() self:release() end
 
+--- asyncio.Lock() -> lock
+--
+-- One task at a time.
 local function new_lock()
   return setmetatable({held = false, waiters = waiters()}, Lock)
 end
@@ -98,9 +107,16 @@ end
 
 local Event = class("Event", {})
 
+--- event:is_set() -> boolean
 function Event:is_set() return self.value end
+--- event:clear()
+--
+-- Makes it not set: who comes from now on waits.
 function Event:clear() self.value = false end
 
+--- event:set()
+--
+-- Wakes all; who comes later does not wait.
 function Event:set()
   if self.value then return end
   self.value = true
@@ -111,7 +127,9 @@ function Event:set()
   end
 end
 
---- await event:wait() -> true
+--- async event:wait() -> true
+--
+-- Waits until it is set.
 async function Event:wait()
   if self.value then return true end
   local f, i = enqueue(self.waiters)
@@ -121,6 +139,9 @@ async function Event:wait()
   return true
 end
 
+--- asyncio.Event() -> event
+--
+-- Something that happens once, until it is cleared.
 local function new_event()
   return setmetatable({value = false, waiters = waiters()}, Event)
 end
@@ -133,6 +154,11 @@ function Condition:locked() return self.lock:locked() end
 function Condition:release() self.lock:release() end
 function Condition:__close() self.lock:release() end
 
+--- async condition:acquire() -> condition
+--- condition:release()
+--- condition:locked() -> boolean
+--
+-- Those of its lock.
 async function Condition:acquire()
   await self.lock:acquire()
   return self
@@ -161,7 +187,10 @@ local function reacquire(self)
   end
 end
 
---- await condition:wait() -> true; the lock must be held
+--- async condition:wait() -> true
+--
+-- Releases the lock, waits to be notified, takes the lock again, even when it
+-- is cancelled meanwhile.
 async function Condition:wait()
   if not self:locked() then
     error("cannot wait on a condition whose lock is not acquired", 2)
@@ -179,7 +208,10 @@ async function Condition:wait()
   return true
 end
 
---- await condition:wait_for(predicate) -> what the predicate gave
+--- async condition:wait_for(predicate) -> what the predicate gave
+--
+-- Waits until `predicate()` gives a true value, tried at once and after each
+-- notification.
 async function Condition:wait_for(predicate)
   local result = predicate()
   while not result do
@@ -189,6 +221,9 @@ async function Condition:wait_for(predicate)
   return result
 end
 
+--- condition:notify([n = 1]), condition:notify_all()
+--
+-- Wake so many of those that wait, or all, after the lock is released.
 function Condition:notify(n)
   if not self:locked() then
     error("cannot notify on a condition whose lock is not acquired", 2)
@@ -203,6 +238,10 @@ function Condition:notify_all()
   notify(self, math.huge)
 end
 
+--- asyncio.Condition([lock]) -> condition
+--
+-- A lock (its own, or the given one) and the news that something has changed.
+-- `wait`, `wait_for`, `notify` and `notify_all` raise if the lock is not held.
 local function new_condition(lock)
   if lock ~= nil and getmetatable(lock) ~= Lock then
     error(("Condition needs a Lock, not a %s"):format(type(lock)), 2)
@@ -215,6 +254,9 @@ end
 
 local Semaphore = class("Semaphore", {})
 
+--- semaphore:locked() -> boolean
+--
+-- Whether acquire would have to wait.
 function Semaphore:locked()
   return self.value == 0 or anybody(self.waiters)
 end
@@ -227,7 +269,9 @@ local function wake_semaphore(self)
   return true
 end
 
---- await semaphore:acquire() -> the semaphore, for a <close> scope
+--- async semaphore:acquire() -> semaphore
+--
+-- Takes a permit, waits while there is none. What it gives is for `<close>`.
 async function Semaphore:acquire()
   if not self:locked() then
     self.value = self.value - 1
@@ -244,6 +288,10 @@ async function Semaphore:acquire()
   return self
 end
 
+--- semaphore:release()
+--
+-- Gives a permit back, to who has waited longest. Releasing more than was
+-- acquired makes more permits; with a BoundedSemaphore it *raises*.
 function Semaphore:release()
   if self.bound and self.value >= self.bound then
     error("the BoundedSemaphore is released too many times", 2)
@@ -254,6 +302,9 @@ end
 
 function Semaphore:__close() self:release() end
 
+--- asyncio.Semaphore([n = 1]) -> semaphore
+--
+-- `n` permits. *Raises* if `n` is negative.
 local function new_semaphore(value, bounded, name)
   if value == nil then value = 1 end
   if math.type(value) ~= "integer" or value < 0 then
@@ -267,9 +318,12 @@ end
 
 local Barrier = class("Barrier", {})
 
+--- barrier:parties() -> integer
 function Barrier:parties() return self.size end
+--- barrier:broken() -> boolean
 function Barrier:broken() return self.state == "broken" end
 
+--- barrier:n_waiting() -> integer
 function Barrier:n_waiting()
   return self.state == "filling" and self.count or 0
 end
@@ -296,7 +350,11 @@ local function leave(self)
   end
 end
 
---- await barrier:wait() -> 0 to parties - 1, different for each
+--- async barrier:wait() -> integer
+--
+-- Waits until so many are waiting, then all go on; each gets a different
+-- number from 0 to `parties - 1`. The barrier can be used again. *Raises*
+-- BrokenBarrierError if it is reset or broken meanwhile.
 async function Barrier:wait()
   while self.state == "draining" or self.state == "resetting" do
     await self.change:wait()
@@ -315,7 +373,9 @@ async function Barrier:wait()
   return index
 end
 
---- await barrier:reset(): who waits gets a BrokenBarrierError
+--- async barrier:reset()
+--
+-- Empties it; who waits gets BrokenBarrierError.
 async function Barrier:reset()
   if self.count > 0 then
     if self.state ~= "resetting" then self.state = "resetting" end
@@ -325,12 +385,18 @@ async function Barrier:reset()
   changed(self)
 end
 
---- await barrier:abort(): the same, and the barrier stays broken
+--- async barrier:abort()
+--
+-- Breaks it until the next reset.
 async function Barrier:abort()
   self.state = "broken"
   changed(self)
 end
 
+--- asyncio.Barrier(parties) -> barrier
+--
+-- Waits until so many tasks are there. A waiter that is cancelled no longer
+-- counts; the barrier is not broken by it.
 local function new_barrier(parties)
   if math.type(parties) ~= "integer" or parties < 1 then
     error("Barrier needs a number of parties, 1 or more", 2)
@@ -344,6 +410,9 @@ return {
   Event = new_event,
   Condition = new_condition,
   Semaphore = function(n) return new_semaphore(n, false, "Semaphore") end,
+  --- asyncio.BoundedSemaphore([n = 1]) -> semaphore
+  --
+  -- The same, but `release` raises when there would be more than `n` permits.
   BoundedSemaphore = function(n)
     return new_semaphore(n, true, "BoundedSemaphore")
   end,

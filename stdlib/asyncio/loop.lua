@@ -25,7 +25,11 @@ function Loop:__newindex(name, value)
   end
 end
 
---- loop:time() -> seconds, the clock of call_at and timeout_at
+--- loop:time() -> seconds
+--- loop:create_task(x [, options]) -> Task
+--- loop:create_future() -> Future
+--
+-- As `asyncio.time`, `asyncio.create_task`, `asyncio.Future`.
 function Loop:time() return asyncio.time() end
 
 -- Raises at the caller's caller unless f is a function and, if `what` is
@@ -39,19 +43,24 @@ local function check_call(name, f, what, when)
   end
 end
 
---- loop:call_soon(f, ...) -> handle with cancel() and cancelled()
+--- loop:call_soon(f, ...) -> handle
+--
+-- Calls `f(...)` in the next turn, in order.
 function Loop:call_soon(f, ...)
   check_call("call_soon", f)
   return asyncio._call_soon(f, ...)
 end
 
---- loop:call_later(seconds, f, ...) -> handle, which also has when()
+--- loop:call_later(seconds, f, ...) -> handle
+--- loop:call_at(when, f, ...) -> handle
+--
+-- Calls `f(...)` later, or at a point in time; equal times in the order they
+-- were asked for.
 function Loop:call_later(s, f, ...)
   check_call("call_later", f, "a number of seconds", s)
   return asyncio._call_later(s, f, ...)
 end
 
---- loop:call_at(time, f, ...) -> handle
 function Loop:call_at(time, f, ...)
   check_call("call_at", f, "a time", time)
   return asyncio._call_at(time, f, ...)
@@ -63,13 +72,20 @@ end
 
 function Loop:create_future() return asyncio.Future() end
 
+--- loop:set_debug(on)
+--- loop:get_debug() -> boolean
+--- loop.slow_callback_duration
+--
+-- [Debug mode](#debug-mode), and the seconds (0.1) from which on it reports a
+-- step.
 function Loop:set_debug(on) asyncio._set_debug(on and true or false) end
 function Loop:get_debug() return asyncio._get_debug() end
 
---- loop:set_exception_handler(f or nil): f(loop, context)
+--- loop:set_exception_handler(f)
 --
--- Is told of errors that nobody waits for: context.message, .exception and
--- .task. What it was told does not set the exit status.
+-- `f(loop, context)` is called for errors that nobody else gets, with
+-- `context.message`, `context.exception` and `context.task`. What a handler
+-- took does not set the exit status. nil restores the report on stderr.
 function Loop:set_exception_handler(f)
   if f ~= nil and type(f) ~= "function" then
     error(("set_exception_handler needs a function, not a %s value")
@@ -84,10 +100,11 @@ end
 
 local watches = {} -- number of the signal -> what listens for its handler
 
---- loop:add_signal_handler(signal, f, ...): f(...) in a turn for each
+--- loop:add_signal_handler(signal, f, ...)
 --
--- In place of what the signal usually does; a second handler of a signal
--- replaces the first. What listens to it by other means is told as well.
+-- Calls `f(...)` in a turn of the loop each time the process gets the signal,
+-- `"SIGTERM"` for example, in place of what the signal usually does; a second
+-- handler replaces the first. *Raises* for a signal that cannot be caught.
 function Loop:add_signal_handler(signal, f, ...)
   local process = require "neap.process"
   if type(f) ~= "function" then
@@ -115,6 +132,23 @@ end
 
 setmetatable(loop, Loop)
 
+--- asyncio.get_running_loop() -> loop
+--- asyncio.get_event_loop() -> loop
+--
+-- The loop that drives this machine; there is exactly one. Callbacks run
+-- outside any task and cannot await; make a task there, or set a Future.
+--
+-- ```lua
+-- local loop = asyncio.get_running_loop()
+-- loop:call_later(0.01, print, "later")
+-- local never = loop:call_soon(print, "never")
+-- never:cancel()
+-- loop:call_soon(print, "soon")
+-- await asyncio.sleep(0.03)
+--
+-- --> soon
+-- --> later
+-- ```
 local function get() return loop end
 
 return {get_running_loop = get, get_event_loop = get}

@@ -108,7 +108,9 @@ local function grow(self)
   self[ITEMS], self[HEAD], self[MASK] = ring, 0, places * 2 - 1
 end
 
---- await queue:put(item): waits for room; raises QueueShutDown
+--- async queue:put(item)
+--
+-- Waits while the queue is full. *Raises* QueueShutDown.
 async function Queue:put(item)
   local size = self[SIZE]
   if size >= self[LIMIT] then
@@ -122,7 +124,9 @@ async function Queue:put(item)
   if self[GETTING] > 0 then wake_next(self, GETTERS) end
 end
 
---- await queue:get() -> item: waits for one; raises QueueShutDown
+--- async queue:get() -> item
+--
+-- Waits while the queue is empty. *Raises* QueueShutDown.
 async function Queue:get()
   if self[SIZE] == 0 then wait_for_item(self) end
   local items, head = self[ITEMS], self[HEAD]
@@ -150,7 +154,9 @@ function Queue._get_item(self)
   return item
 end
 
---- queue:put_nowait(item): raises QueueFull, QueueShutDown
+--- queue:put_nowait(item)
+--
+-- Does not wait but *raises* QueueFull; or QueueShutDown.
 function Queue:put_nowait(item)
   if self[SIZE] >= self[LIMIT] then
     if self.is_shutdown then stopped() end
@@ -162,7 +168,9 @@ function Queue:put_nowait(item)
   if self[GETTING] > 0 then wake_next(self, GETTERS) end
 end
 
---- queue:get_nowait() -> item; raises QueueEmpty, QueueShutDown
+--- queue:get_nowait() -> item
+--
+-- Does not wait but *raises* QueueEmpty; or QueueShutDown.
 function Queue:get_nowait()
   if self[SIZE] == 0 then
     if self.is_shutdown then stopped() end
@@ -174,10 +182,10 @@ function Queue:get_nowait()
   return item
 end
 
---- for item in queue:items() do: ends when the queue is shut down and empty
+--- queue:items() -> iterator
 --
--- Stands for get, so task_done is the body's to call. An error if an item is
--- nil, which would end the loop: use get for those.
+-- `for item in queue:items() do` gets until the queue is shut down and empty.
+-- A nil item in it is an error: use `get`. `task_done` is the body's to call.
 function Queue:items()
   return function()
     local ok, item = pcall(await, self:get())
@@ -194,11 +202,17 @@ end
 
 -- == Size and completion ================================================
 
+--- queue:qsize() -> integer
+--- queue:empty() -> boolean
+--- queue:full() -> boolean
 function Queue:qsize() return self[SIZE] end
 function Queue:empty() return self[SIZE] == 0 end
 function Queue:full() return self[SIZE] >= self.maxsize end
 
---- queue:task_done(): one item that was got is finished
+--- queue:task_done()
+--
+-- Says that an item that was got has been dealt with. *Raises* if that was
+-- said of all already.
 function Queue:task_done()
   if self[UNFINISHED] <= 0 then
     error("task_done was called more often than there were items", 2)
@@ -207,12 +221,18 @@ function Queue:task_done()
   if self[UNFINISHED] == 0 then wake_all(self, JOINERS) end
 end
 
---- await queue:join(): until every item put has been finished
+--- async queue:join()
+--
+-- Waits until `task_done` was said of every item put.
 async function Queue:join()
   while self[UNFINISHED] > 0 do wait_in(self, JOINERS, is_finished) end
 end
 
---- queue:shutdown([immediate]): no more puts; gets until it is empty
+--- queue:shutdown([immediate = false])
+--
+-- From now on `put` raises QueueShutDown, and so does `get` when the queue is
+-- empty; who waits is told. `immediate` also throws the items away, and counts
+-- them as done.
 function Queue:shutdown(immediate)
   self.is_shutdown = true
   self[LIMIT] = -1
@@ -313,8 +333,33 @@ end
 local function plain_less(a, b) return a < b end
 
 return {
+  --- asyncio.Queue([maxsize = 0]) -> queue
+  --
+  -- First in, first out. A maxsize of 0 or less means no limit. Items may be
+  -- any values, nil included.
   Queue = function(maxsize) return new(maxsize, Queue) end,
+  --- asyncio.LifoQueue([maxsize = 0]) -> queue
+  --
+  -- The same, last in, first out.
   LifoQueue = function(maxsize) return new(maxsize, Stack) end,
+  --- asyncio.PriorityQueue([maxsize = 0 [, less]]) -> queue
+  --
+  -- The same, the least item first; `less(a, b)` says which of two is less,
+  -- and is `a < b` if you give none.
+  --
+  -- ```lua
+  -- local function less(a, b) return a[1] < b[1] end
+  -- local queue = asyncio.PriorityQueue(0, less)
+  -- queue:put_nowait {3, "later"}
+  -- queue:put_nowait {1, "now"}
+  -- queue:put_nowait {2, "soon"}
+  -- queue:shutdown()
+  -- for item in queue:items() do print(item[2]) end
+  --
+  -- --> now
+  -- --> soon
+  -- --> later
+  -- ```
   PriorityQueue = function(maxsize, less)
     if less ~= nil and type(less) ~= "function" then
       error(("PriorityQueue needs a function that compares, not a %s value")

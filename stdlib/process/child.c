@@ -599,10 +599,10 @@ static int child_resize(lua_State *L) {
 
 const luaL_Reg np_child_methods[] = {
   {"kill", child_kill},
-  {"ending", child_ending},
+  {"_ending", child_ending},
   {"pid", child_pid},
   {"_fd", child_fd},
-  {"taken", child_taken},
+  {"_taken", child_taken},
   {"resize", child_resize},
   {NULL, NULL}
 };

@@ -168,7 +168,7 @@ local function open_streams(self)
     local fd = child:_fd(i - 1)
     if fd then
       self[name] = net._open_fd(fd)
-      child:taken(i - 1)
+      child:_taken(i - 1)
     end
   end
 end
@@ -259,7 +259,7 @@ end
 -- SIGTERM, and SIGKILL when the time is over or the task cancelled.
 local function stop(child, grace)
   if child:closed() then return await child:wait() end
-  child:ending()
+  child:_ending()
   child:kill("SIGTERM")
   local ok, e = asyncio.catch(wait_within, child, grace)
   if ok then return await child:wait() end

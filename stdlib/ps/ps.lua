@@ -21,7 +21,12 @@ local function check(pid)
   end
 end
 
---- require "neap.ps"(pid): prints the tree of tasks of that process
+--- async neap.ps(pid)
+--
+-- Asks the process, whose number is given as a string, for the tree of its
+-- tasks, and prints it: see [debugging](../debugging.md) for how it reads. An
+-- error if there is no such process, if it is no neap (it is not touched
+-- then), if it belongs to somebody else, or if it has not answered within 3 s.
 return function(pid)
   check(pid)
   local path = "/tmp/neap-ps." .. pid

@@ -148,7 +148,7 @@ local function is_incomplete(message)
   return type(message) == "string" and message:find "<eof>$" ~= nil
 end
 
---- chunk.load(text, env) -> function, whether it is an expression
+-- chunk.load(text, env) -> function, whether it is an expression
 --
 -- If the text is no chunk: nil, and either the message or, when more lines
 -- could make it one, nothing.

@@ -95,9 +95,7 @@ local function modules(start)
   local names = {}
   for name in pairs(package.loaded) do names[name] = true end
   for name in pairs(package.preload) do names[name] = true end
-  for _, module in ipairs(core.modules()) do
-    if not module.name:find "%.core$" then names[module.name] = true end
-  end
+  for _, name in ipairs(core.modules()) do names[name] = true end
   for template in package.path:gmatch "[^;]+" do
     add_files(names, template, start)
   end
@@ -109,7 +107,7 @@ end
 
 -- == All of it ==========================================================
 
---- complete.find(text, env) -> list of what the last word can become, and
+-- complete.find(text, env) -> list of what the last word can become, and
 -- how many bytes of it stand there already
 function complete.find(text, env)
   local start = text:match "require%s*%(?%s*[\"']([%w_.-]*)$"
@@ -149,7 +147,7 @@ function complete.find(text, env)
   return list, #start
 end
 
---- complete.common(list) -> the longest beginning that all have
+-- complete.common(list) -> the longest beginning that all have
 function complete.common(list)
   local common = list[1] or ""
   for _, name in ipairs(list) do
@@ -158,7 +156,7 @@ function complete.common(list)
   return common
 end
 
---- complete.columns(list, width) -> text, the list as a table
+-- complete.columns(list, width) -> text, the list as a table
 function complete.columns(list, width)
   local widest = 0
   for _, name in ipairs(list) do widest = math.max(widest, #name) end

@@ -1,125 +1,77 @@
 --[[
 help.lua - require "neap.repl.help": what is written about a value.
 
-The text is that of the pages in doc/, found beside the program, or else the
-comment above a function in its source.
+The text is that of the pages in the program, or else the comment above a
+function in its source.
 ]]
 
 local core = require "neap.repl.core"
+local pages = require "neap.repl.pages"
 
 local help = {}
 
 -- == Pages ==============================================================
 
-local function read_file(path)
-  local file = io.open(path, "rb")
-  if not file then return nil end
-  local text = file:read "a"
-  file:close()
-  return text
+local function entry_text(entry)
+  local text = pages.plain(entry.text)
+  return table.concat(entry.headings, "\n") ..
+    (text ~= "" and "\n\n" .. text or "")
 end
 
--- Where pages can be: named by the environment, installed, or in the tree
--- that the program was built in.
-local function places()
-  local list = {os.getenv "NEAP_DOC"}
-  local directory = (core.program() or ""):match "^(.*)/"
-  if directory then
-    list[#list + 1] = directory .. "/../share/doc/neap"
-    list[#list + 1] = directory .. "/../doc"
-    list[#list + 1] = directory .. "/../../doc"
-  end
-  return list
-end
-
-local function page_of(name)
-  for _, place in ipairs(places()) do
-    local text = read_file(("%s/modules/%s.md"):format(place, name))
-      or read_file(("%s/%s.md"):format(place, name))
-    if text then return text end
-  end
-end
-
--- The names that a heading is about: `a.f(x), a.g() → y` is a.f and a.g.
-local function names_of(heading)
-  heading = heading:gsub("`", ""):gsub("→.*", ""):gsub("%->.*", "")
-    :gsub("%*async%*", ""):gsub("%b()", ""):gsub("%b{}", ""):gsub("%b[]", "")
-  local names = {}
-  for name in heading:gmatch "[^,]+" do
-    name = name:match "^%s*(.-)%s*$"
-    if name:find "^[%a_][%w_.:]*$" then names[#names + 1] = name end
-  end
-  return names
-end
-
--- For each name its entry: the heading and what follows it.
-local function entries_of(page)
-  local entries, order = {}, {}
-  local names, lines, fenced = nil, nil, false
-  local function finish()
-    if not names then return end
-    local text = table.concat(lines, "\n"):gsub("%s+$", "")
-    for _, name in ipairs(names) do
-      if entries[name] then
-        entries[name] = entries[name] .. "\n\n" .. text
+-- Words in lines of up to 78 columns, each indented; one after itself is left
+-- out.
+local function wrapped(words)
+  local lines, line = {}, "  "
+  for i, word in ipairs(words) do
+    if word ~= words[i - 1] then
+      if line == "  " then
+        line = line .. word
+      elseif #line + #word > 75 then
+        lines[#lines + 1] = line .. ","
+        line = "  " .. word
       else
-        entries[name] = text
-        order[#order + 1] = name
+        line = line .. ", " .. word
       end
     end
-    names = nil
   end
-  for line in (page .. "\n"):gmatch "(.-)\n" do
-    if line:find "^```" then fenced = not fenced end
-    local heading = not fenced and line:match "^##+%s+(.*)$"
-    if heading then
-      finish()
-      names, lines = names_of(heading), {(heading:gsub("%s+%*async%*", ""))}
-    elseif names then
-      lines[#lines + 1] = line
-    end
-  end
-  finish()
-  return entries, order
-end
-
--- The names of our modules: asyncio, net, ...
-local function modules()
-  local list, seen = {}, {}
-  for _, module in ipairs(core.modules()) do
-    local name = module.name:match "^neap%.([%w_]+)"
-    if name and not seen[name] then
-      seen[name] = true
-      list[#list + 1] = name
-    end
-  end
-  table.sort(list)
-  return list
-end
-
--- Markdown as a terminal shows it.
-local function plain(text)
-  return (text:gsub("%[([^%]\n]+)%]%([^)\n]*%)", "%1")
-    :gsub("\n```%l*", "\n"):gsub("`([^`\n]*)`", "%1")
-    :gsub("%*%*([^*\n]+)%*%*", "%1"):gsub("%*([%a][^*\n]*)%*", "%1")
-    :gsub("\n\n\n+", "\n\n"))
-end
-
-local function about_module(name, page)
-  local text = page:gsub("^#[^\n]*\n+", ""):match "^(.-)\n\n" or ""
-  local _, order = entries_of(page)
-  local lines = {"neap." .. name .. "\n", plain(text) .. "\n"}
-  local example
-  for _, entry in ipairs(order) do
-    if entry:find "[.:]" then
-      lines[#lines + 1] = "  " .. entry
-      example = example or entry
-    end
-  end
-  if example then
-    lines[#lines + 1] = ("\nhelp %q tells about one of them."):format(example)
-  end
+  lines[#lines + 1] = line
   return table.concat(lines, "\n")
+end
+
+-- What a page is about, and the names that it has.
+local function about_page(name)
+  local sections = pages.sections(name)
+  if not sections then return nil end
+  local parts, titles, example = {}, {}, nil
+  parts[1] = pages.plain(sections[1].text:match "^(.-)\n\n"
+                         or sections[1].text)
+  for _, section in ipairs(sections) do
+    local names = {}
+    for _, entry in ipairs(section.entries) do
+      table.move(entry.names, 1, #entry.names, #names + 1, names)
+    end
+    example = example or names[1]
+    local title = section.title ~= "" and section.title .. "\n" or ""
+    if #names > 0 then parts[#parts + 1] = title .. wrapped(names)
+    elseif title ~= "" then titles[#titles + 1] = section.title end
+  end
+  if not example and #titles > 0 then parts[#parts + 1] = wrapped(titles) end
+  example = example or titles[1]
+  if example then
+    parts[#parts + 1] = ("help %q tells about one of them."):format(example)
+  end
+  return table.concat(parts, "\n\n")
+end
+
+-- A section of a page with this title, in any case of letters.
+local function about_section(title)
+  for _, name in ipairs(core.pages()) do
+    for _, section in ipairs(pages.sections(name)) do
+      if section.title:lower() == title:lower() and section.text ~= "" then
+        return section.title .. "\n\n" .. pages.plain(section.text)
+      end
+    end
+  end
 end
 
 -- == Lua's own ==========================================================
@@ -143,26 +95,25 @@ end
 
 -- == Names ==============================================================
 
+-- A class is called in the pages as its objects are: TaskGroup is group,
+-- neap.Stream is stream.
 local function class_name(meta)
   local name = type(meta) == "table" and rawget(meta, "__name")
-  name = type(name) == "string" and name:match "[%w_]+$"
-  return name and name:lower()
+  name = type(name) == "string" and name:match "%w+$"
+  return name and (name:match "%u%l+$" or name):lower()
 end
 
-local function member_name(class, methods, value)
-  if type(methods) ~= "table" then return nil end
-  for key, member in next, methods do
-    if member == value and type(key) == "string" then
-      return class .. ":" .. key
-    end
+local function key_of(t, value)
+  for key, member in next, t do
+    if member == value and type(key) == "string" then return key end
   end
 end
 
--- The name that the pages have for a value, or nil.
+-- Of a field of a module: its name in the pages, or nil.
 local function name_of(value)
-  for _, name in ipairs(modules()) do
+  for _, name in ipairs(core.pages()) do
     local module = package.loaded["neap." .. name]
-    if value == module then return name end
+    if value == module and module ~= nil then return name end
     if type(module) == "table" then
       for key, member in pairs(module) do
         if member == value and type(key) == "string" then
@@ -171,37 +122,50 @@ local function name_of(value)
       end
     end
   end
-  for key, meta in next, debug.getregistry() do
-    if type(key) == "string" and type(meta) == "table" then
-      local class = class_name(meta)
-      local found = class and member_name(class, meta.__index, value)
-      if found then return found end
-    end
+end
+
+-- Of a method of a class that is written in C: the entry, or nil.
+local function method_entry(value)
+  for _, meta in next, debug.getregistry() do
+    local class = type(meta) == "table" and class_name(meta)
+    local methods = class and rawget(meta, "__index")
+    local key = type(methods) == "table" and key_of(methods, value)
+    local entry = key and
+      (pages.entry(class .. ":" .. key) or pages.method(key))
+    if entry then return entry end
   end
-  return lua_name(value)
 end
 
 -- == Comments ===========================================================
 
-local function source_of(info)
-  local file = info.source:match "^[@=](.*)$"
-  for _, module in ipairs(core.modules()) do
-    if module.file and module.file == file then return module.source end
-  end
-  return info.source:sub(1, 1) == "@" and read_file(file) or nil
+local function read_file(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read "a"
+  file:close()
+  return text
 end
 
--- The comment above a function that is written in Lua, or nil.
-local function comment_of(f)
+local function source_of(info)
+  local file = info.source:match "^[@=](.*)$"
+  return file and core.source(file)
+    or info.source:sub(1, 1) == "@" and read_file(file) or nil
+end
+
+-- Where the body of a function is: that of an async one is in its closure.
+local function body_info(f)
   local info = debug.getinfo(f, "S")
   for i = 1, info.what == "C" and 8 or 0 do
     local name, value = debug.getupvalue(f, i)
     if not name then break end
-    if type(value) == "function" then
-      info = debug.getinfo(value, "S")
-      break
-    end
+    if type(value) == "function" then return debug.getinfo(value, "S") end
   end
+  return info
+end
+
+-- The comment above a function that is written in Lua, or nil.
+local function comment_of(f)
+  local info = body_info(f)
   local source = info.what ~= "C" and source_of(info)
   if not source then return nil end
   local lines, number = {}, 0
@@ -212,7 +176,7 @@ local function comment_of(f)
     if text then lines[#lines + 1] = text else lines = {} end
   end
   if #lines == 0 then return nil end
-  return table.concat(lines, "\n")
+  return pages.plain(table.concat(lines, "\n"))
 end
 
 -- == All of it ==========================================================
@@ -228,34 +192,49 @@ as globals, for the next lines.
   Ctrl-C       cancels what runs, or gives the line up
   Ctrl-D       ends
 
-help(x) or help "net.connect" shows what is written about something.
+help(x) or help "net.connect" shows what is written about something, help
+"net" what a module has, help "language" what await is.
 Modules: ]]
+
+local function modules()
+  local names = {}
+  for _, name in ipairs(core.pages()) do
+    if core.source(("stdlib/%s/%s.lua"):format(name, name)) then
+      names[#names + 1] = name
+    end
+  end
+  return table.concat(names, ", ")
+end
+
+local words = {async = "The two words", await = "The two words"}
 
 local function by_name(name)
   name = name:gsub("^neap%.", "")
-  local page = page_of(name)
-  if page then return about_module(name, page) end
-  local wanted = name:match "^[%w_]+"
-  for _, module in ipairs(modules()) do
-    local text = page_of(module)
-    local entry = text and entries_of(text)[name]
-    if entry then return plain(entry) end
-    if wanted == module and not text then break end
-  end
+  local entry = pages.entry(name)
+  if entry then return entry_text(entry) end
+  return about_page(name) or about_section(words[name] or name)
 end
 
-local function all_of_class(class)
-  local lines = {}
-  for _, module in ipairs(modules()) do
-    local text = page_of(module)
-    local _, order = entries_of(text or "")
-    for _, name in ipairs(order) do
-      if name:sub(1, #class + 1) == class .. ":" then
-        lines[#lines + 1] = "  " .. name
-      end
+-- What an object can do; of its class too, if a module gives that.
+local function about_class(meta)
+  local class = class_name(meta)
+  local names = class and pages.methods(class)
+  if class == "task" then
+    for _, name in ipairs(pages.methods "future") do
+      names[#names + 1] = name
     end
   end
-  if #lines > 0 then return class .. "\n\n" .. table.concat(lines, "\n") end
+  if not names or #names == 0 then return nil end
+  local made = pages.entry("asyncio." .. rawget(meta, "__name"))
+  return (made and entry_text(made) or class) .. "\n\n" .. wrapped(names)
+end
+
+local function about_lua(value)
+  local name = lua_name(value)
+  if not name then return nil end
+  local anchor = type(value) == "table" and manual:gsub("#.*", "")
+    or manual .. name
+  return ("%s is Lua's own: %s"):format(name, anchor)
 end
 
 local function by_value(value)
@@ -263,40 +242,33 @@ local function by_value(value)
   local text = name and by_name(name)
   if text then return text end
   if type(value) == "function" then
-    local comment = comment_of(value)
-    if comment then return comment end
+    local entry = method_entry(value)
+    if entry then return entry_text(entry) end
+    text = comment_of(value)
   end
-  local lua = lua_name(value)
-  if lua then
-    local anchor = type(value) == "table" and "" or lua
-    return ("%s is Lua's own: %s"):format(lua,
-      anchor == "" and manual:gsub("#.*", "") or manual .. anchor)
-  end
-  local class = class_name(debug.getmetatable(value))
-  return class and all_of_class(class)
+  return text or about_lua(value) or about_class(debug.getmetatable(value))
 end
 
---- help.text(value) -> text, what is written about a value or a name
+-- help.text(value) -> text, what is written about a value or a name
 --
 -- Without a value: how to use the prompt.
 function help.text(...)
   local value = ...
-  if select("#", ...) == 0 then
-    return general .. table.concat(modules(), ", ")
-  end
+  if select("#", ...) == 0 then return general .. modules() end
   local text
-  if type(value) == "string" then text = by_name(value) end
-  if value ~= nil and not text then text = by_value(value) end
-  if text then return text end
   if type(value) == "string" then
+    text = by_name(value)
     local found = _G
     for key in value:gmatch "[%w_]+" do
       found = type(found) == "table" and found[key] or nil
     end
-    text = found ~= nil and by_value(found)
-    return text or ("nothing is written about %q"):format(value)
+    if not text and found ~= nil and found ~= _G then text = by_value(found) end
+  elseif value ~= nil then
+    text = by_value(value)
   end
-  return "nothing is written about " .. tostring(value)
+  if text then return text end
+  return "nothing is written about " ..
+    (type(value) == "string" and ("%q"):format(value) or tostring(value))
 end
 
 return help

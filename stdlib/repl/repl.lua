@@ -332,11 +332,26 @@ local function check_options(options)
   return options
 end
 
---- repl.run([{stream=, env=, banner=}]) -> boolean
+--- async repl.run([options]) -> boolean
 --
--- Holds a session until its end: at the terminal, or over `stream`, which
--- has read_line and write as those of neap.net. Lines run in `env` (_G).
--- Gives false, at once, if there is no terminal.
+-- Holds a session until its end. Options:
+--
+-- - `stream`: something with `read_line` and `write` as the streams of
+--   [net](net.md#stream) have them. Without it the session is at the terminal,
+--   with an editor; if stdin or stdout is none, `run` gives false at once.
+-- - `env`: the table in which lines run (`_G`).
+-- - `banner`: a text that is shown first.
+--
+-- At the terminal an interrupt (Ctrl-C) goes to the line that runs, if the
+-- host has its signal handler call `neap_interrupt`. Over a stream there are
+-- no editing, no colours and no interrupts; `print` in a line writes to the
+-- stream, `_` belongs to the session, and other globals to `env`. Such a
+-- session ends when the other side shuts down or is gone. Cancelling the task
+-- of a session cancels the line that it runs.
+--
+-- **Whoever reaches such a stream can do whatever your program can.** Use a
+-- Unix socket in a directory of your own, not a port.
+-- `scripts/repl_server.lua` shows how.
 async function repl.run(options)
   options = check_options(options)
   local env = options.env or _G

@@ -182,10 +182,9 @@ end
 
 local show = {}
 
---- show.value(value [, {width = 80, colour = false}]) -> text
+--- repl.format(value [, {width = 80, colour = false}]) -> string
 --
--- The value as text, without a newline at its end. Lines are kept within
--- `width` columns where that can be done.
+-- The value as the prompt shows it, without a newline at its end.
 function show.value(value, options)
   local self = {
     colours = options and options.colour and colours or plain,
@@ -198,7 +197,7 @@ function show.value(value, options)
   return table.concat(self.out)
 end
 
---- show.values(list, options) -> text
+-- show.values(list, options) -> text
 --
 -- Several values, list.n of them, as print puts them; one to a line if one
 -- of them takes more than a line.
@@ -211,7 +210,7 @@ function show.values(list, options)
   return table.concat(texts, tall and "\n" or "\t")
 end
 
---- show.paint(kind, text, on) -> text in the colour of that kind, if on
+-- show.paint(kind, text, on) -> text in the colour of that kind, if on
 function show.paint(kind, text, on)
   if not on then return text end
   return colours[kind] .. text .. colours.off

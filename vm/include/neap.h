@@ -438,6 +438,16 @@ typedef struct neap_Module {
 /* The table the build makes out of stdlib; ends with a NULL name. */
 extern const neap_Module neap_modules[];
 
+/* A page of doc/ in the program: that of a module ("net") or of a subject. */
+typedef struct neap_Page {
+  const char *name;
+  const char *text; /* Markdown */
+} neap_Page;
+
+/* The table the build makes out of doc/ and the comments beside the
+ * functions of stdlib; ends with a NULL name. */
+extern const neap_Page neap_pages[];
+
 #ifdef __cplusplus
 }
 #endif

@@ -182,7 +182,7 @@ test("help tells what the pages say", async function()
   local t <close> = open{rows = 60, cols = 100}
   t:see "\n>"
   t:key "help(asyncio.sleep)\n"
-  t:see "asyncio.sleep(seconds [, value])\n"
+  t:see "async asyncio.sleep(seconds [, value]) -> value\n"
   t:key "help(string.rep)\n"
   t:see "pdf-string.rep"
   t:key "help 'nosuch'\n"

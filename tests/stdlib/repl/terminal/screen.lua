@@ -156,7 +156,7 @@ local function open(options)
   local env = {
     TERM = "xterm", PATH = os.getenv "PATH", LC_ALL = "C.UTF-8",
     HOME = "/nonexistent", NEAP_HISTORY = "", NO_COLOR = "1",
-    NEAP_DOC = "doc", ASAN_OPTIONS = os.getenv "ASAN_OPTIONS",
+    ASAN_OPTIONS = os.getenv "ASAN_OPTIONS",
   }
   for name, value in pairs(options.env or {}) do env[name] = value end
   local child = process.spawn({interpreter, table.unpack(options.argv or {})},
