@@ -11,19 +11,26 @@ local asyncio = require "neap.asyncio"
 
 local arguments = {}
 
--- Raises "what: reason" with the line of the script.
+--- arguments.misuse(what, reason)
+--
+-- Raises `WHAT: REASON` with the line of the script.
 function arguments.misuse(what, reason)
   asyncio._misuse(what .. ": " .. reason)
 end
 
--- Raises unless `value`, called `name` in the message, passes the check.
+--- arguments.check(what, name, value, check)
+--
+-- Raises `WHAT: NAME complaint` unless the value passes.
 function arguments.check(what, name, value, check)
   local complaint = check(value)
   if complaint then arguments.misuse(what, name .. " " .. complaint) end
 end
 
--- Gives the options, an empty table for nil. Raises unless `options` has
--- only names of `known`, which has the check of each, and all are right.
+--- arguments.options(what, options, known) -> table
+--
+-- Gives `options`, or an empty table for nil. Raises `WHAT: unknown option
+-- 'NAME'` or `WHAT: NAME complaint` unless all names are in `known`, a table
+-- of checks by name, and their values pass.
 function arguments.options(what, options, known)
   if options == nil then return {} end
   if type(options) ~= "table" then
@@ -49,12 +56,17 @@ local function of_type(name)
   end
 end
 
+--- arguments.boolean, arguments.func, arguments.string, arguments.table
+--
+-- Checks of a type.
 arguments.boolean = of_type "boolean"
 arguments.func = of_type "function"
 arguments.string = of_type "string"
 arguments.table = of_type "table"
 
--- A string for the system: not empty, no NUL.
+--- arguments.name
+--
+-- Checks for a string that the system can take: not empty, and without a NUL.
 function arguments.name(value)
   if type(value) ~= "string" then
     return "must be a string, not " .. type(value)
@@ -65,6 +77,9 @@ function arguments.name(value)
   end
 end
 
+--- arguments.seconds
+--
+-- Checks for a number that is not negative and not NaN.
 function arguments.seconds(value)
   if type(value) ~= "number" then
     return "must be a number, not " .. type(value)
@@ -73,7 +88,9 @@ function arguments.seconds(value)
   end
 end
 
--- Gives the check for an integer from `least` to `most`.
+--- arguments.integer(least, most) -> check
+--
+-- Makes the check for an integer in that range.
 function arguments.integer(least, most)
   return function(value)
     if type(value) ~= "number" then
