@@ -34,7 +34,7 @@
  * functions that are not linked. */
 #define NP_OPENSSL_FUNCTIONS(F) \
   F(BIO_ctrl) F(BIO_free) F(BIO_new) F(BIO_new_mem_buf) F(BIO_s_mem) \
-  F(BIO_up_ref) F(BIO_write) F(BUF_MEM_new) F(ERR_clear_error) \
+  F(BIO_up_ref) F(BUF_MEM_free) F(BUF_MEM_new) F(ERR_clear_error) \
   F(ERR_peek_error) F(ERR_peek_last_error) F(ERR_reason_error_string) \
   F(EVP_PKEY_free) F(PEM_read_bio_PrivateKey) F(PEM_read_bio_X509) \
   F(PEM_write_bio_X509) F(SSL_CIPHER_get_name) F(SSL_CTX_add_client_CA) \
@@ -63,6 +63,7 @@ typedef struct np_Openssl {
   NP_OPENSSL_FUNCTIONS(NP_OPENSSL_MEMBER)
   X509_STORE *system; /* whom the system trusts, once it was read */
   BIO *in, *out; /* what all streams read from and write to, see tls.h */
+  BUF_MEM input, *output; /* the bytes in them; those of `input` are lent */
 } np_Openssl;
 
 /* The machine's, loaded now if it is not yet; raises a TLSError. */

@@ -100,34 +100,45 @@ int np_tls_fail(lua_State *L, const np_Stream *s, int status,
   return neap_raise(L, "TLSError", f->code, "%s: %s", what, f->reason);
 }
 
+/* OpenSSL looks at what failed before. Asking is much cheaper than clearing,
+ * which goes through all the places that it has for errors. */
+static void errors_clear(const np_Openssl *o) {
+  if (o->ERR_peek_error() != 0) o->ERR_clear_error();
+}
+
 /* == The shared buffers ================================================ */
 
-/* What OpenSSL has written, lent. */
-static size_t output(const np_Openssl *o, char **data) {
-  long n = o->BIO_ctrl(o->out, BIO_CTRL_INFO, 0, data);
-  return n > 0 ? (size_t)n : 0;
+/* A memory BIO that is told to reset itself clears all its memory; one that
+ * is given its buffer again begins anew as well. */
+static void buffer_set(const np_Openssl *o, BIO *bio, BUF_MEM *buffer) {
+  (void)o->BIO_ctrl(bio, BIO_C_SET_BUF_MEM, BIO_NOCLOSE, buffer);
 }
 
-static void buffer_empty(const np_Openssl *o, BIO *bio, size_t was) {
-  BUF_MEM *fresh = was > SPARE ? o->BUF_MEM_new() : NULL;
-  if (fresh != NULL)
-    (void)o->BIO_ctrl(bio, BIO_C_SET_BUF_MEM, BIO_CLOSE, fresh);
-  else
-    (void)o->BIO_ctrl(bio, BIO_CTRL_RESET, 0, NULL);
+/* Lends what is to be read: nothing is copied until OpenSSL reads it. */
+static void input_set(np_Openssl *o, const char *bytes, size_t n) {
+  o->input = (BUF_MEM){.length = n, .max = n, .data = (char *)bytes};
+  buffer_set(o, o->in, &o->input);
 }
 
-void np_tls_forget(np_Stream *s) {
-  const np_Openssl *o = s->net->openssl;
-  char *data;
-  buffer_empty(o, o->out, output(o, &data));
+static void output_forget(np_Openssl *o) {
+  if (o->output->max > SPARE) {
+    BUF_MEM *fresh = o->BUF_MEM_new();
+    if (fresh != NULL) {
+      o->BUF_MEM_free(o->output);
+      o->output = fresh;
+    }
+  }
+  o->output->length = 0;
+  buffer_set(o, o->out, o->output);
 }
+
+void np_tls_forget(np_Stream *s) { output_forget(s->net->openssl); }
 
 /* Sends what OpenSSL has to say on its own. */
 static void flush(np_Stream *s, int may_wait) {
-  char *data;
-  size_t n = output(s->tls->openssl, &data);
-  if (n == 0) return;
-  np_stream_send(s, data, n, may_wait);
+  const BUF_MEM *output = s->net->openssl->output;
+  if (output->length == 0) return;
+  np_stream_send(s, output->data, output->length, may_wait);
   np_tls_forget(s);
 }
 
@@ -178,20 +189,18 @@ static void session_keep(np_Tls *t) {
 
 size_t np_tls_receive(np_Stream *s, const char *bytes, size_t n, int *end) {
   np_Tls *t = s->tls;
-  const np_Openssl *o = t->openssl;
+  np_Openssl *o = s->net->openssl;
   int was_done = t->done;
   size_t got = 0;
   if (!t->failed) {
-    o->ERR_clear_error();
-    if (n > 0 && o->BIO_write(o->in, bytes, (int)n) != (int)n)
-      failed(t, "ENOMEM", "not enough memory");
-    else if (!t->done)
-      handshake(t);
+    errors_clear(o);
+    input_set(o, bytes, n);
+    if (!t->done) handshake(t);
     if (t->done) got = decrypt(t, s->net->space, NP_STREAM_SPACE);
-    buffer_empty(o, o->in, 0);
+    input_set(o, NULL, 0);
     flush(s, 1);
     if (t->done && t->session != NULL && !t->failed) session_keep(t);
-    o->ERR_clear_error();
+    if (!was_done || t->failed) errors_clear(o);
   }
   *end = t->failed ? NP_ETLS : t->got_end ? UV_EOF : 0;
   if (t->failed && s->broken == 0) s->broken = NP_ETLS;
@@ -254,14 +263,15 @@ int np_tls_encrypt(np_Stream *s, const uv_buf_t *bufs, int n, uv_buf_t *out) {
   np_Tls *t = s->tls;
   int err;
   if (t->failed) return NP_ETLS;
-  t->openssl->ERR_clear_error();
   err = encrypt_all(s, bufs, n);
   if (err < 0) {
+    errors_clear(t->openssl);
     s->broken = err;
     np_tls_forget(s);
     return err;
   }
-  out->len = output(t->openssl, &out->base);
+  out->base = s->net->openssl->output->data;
+  out->len = s->net->openssl->output->length;
   return 0;
 }
 
@@ -269,9 +279,9 @@ static void end_send(np_Stream *s, int may_wait) {
   np_Tls *t = s->tls;
   if (t == NULL || !t->done || t->failed || t->sent_end) return;
   t->sent_end = 1;
-  t->openssl->ERR_clear_error();
+  errors_clear(t->openssl);
   (void)t->openssl->SSL_shutdown(t->ssl); /* it has only to be written */
-  t->openssl->ERR_clear_error();
+  errors_clear(t->openssl);
   flush(s, may_wait);
 }
 
@@ -331,7 +341,7 @@ static int name_set(np_Tls *t, const char *name) {
   const np_Openssl *o = t->openssl;
   X509_VERIFY_PARAM *param = o->SSL_get0_param(t->ssl);
   if (o->X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1) return 1;
-  o->ERR_clear_error();
+  errors_clear(o);
   o->X509_VERIFY_PARAM_set_hostflags(param,
                                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   return o->X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 &&
