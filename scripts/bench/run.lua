@@ -43,11 +43,27 @@ local rows = {
   {"timeout", "timeout", "timeout scope, beyond await", "ns", most = 150},
   -- Some server processes are 25 % slower than others for all their life,
   -- those in plain C too: medians would compare how often that was.
-  {"echo", "echo64", "echo 64 B, 50 conns", "k/s", least = 0.95, best = 0.75},
+  {"echo", "echo64", "echo 64 B, 50 conns", "k/s", least = 0.9, best = 0.75},
   {"echo", "echo64.cpu", "  server CPU each", "us", best = 0.25},
-  {"echo", "echo16k", "echo 16 KiB, 50 conns", "k/s", least = 0.95,
+  {"echo", "echo16k", "echo 16 KiB, 50 conns", "k/s", least = 0.8,
    best = 0.75},
   {"echo", "echo16k.cpu", "  server CPU each", "us", best = 0.25},
+  {"many", "many64", "echo 64 B, 1,000 conns", "k/s", least = 0.9,
+   best = 0.75},
+  {"many", "many64.cpu", "  server CPU each", "us", best = 0.25},
+  {"many", "many16k", "echo 16 KiB, 1,000 conns", "k/s", least = 0.8,
+   best = 0.75},
+  {"many", "many16k.cpu", "  server CPU each", "us", best = 0.25},
+  {"idle", "idle", "10,000 idle conns, memory", "B", most = 3072},
+  {"tls", "tls64", "TLS echo 64 B, 50 conns", "k/s", least = 0.8, best = 0.75},
+  {"tls", "tls64.cpu", "  server CPU each", "us", times = 1.25, best = 0.25},
+  {"tls", "tls16k", "TLS echo 16 KiB, 50 conns", "k/s", least = 0.8,
+   best = 0.75},
+  {"tls", "tls16k.cpu", "  server CPU each", "us", times = 1.25, best = 0.25},
+  {"tls", "handshake", "TLS handshake, server CPU", "us", times = 1.1,
+   best = 0.25},
+  {"files", "files", "reading 1e4 files, each", "us", times = 3},
+  {"children", "children", "running `true` 1e3 times", "us", times = 1.5},
   {"start", "start", "start of an empty script", "ms", times = 1.6},
   {"start", "start.rss", "  its memory", "MB"},
 }
@@ -70,6 +86,11 @@ local function add(group, who, command, options)
   run.group, run.who, run.command = group, who, command
   runs[#runs + 1] = run
 end
+
+-- The files that are read, and the certificate of TLS servers, if there is
+-- one.
+local FILES = quote(B .. "/bench/data")
+local CERT = os.getenv("CERT") ~= "" and quote(os.getenv("CERT"))
 
 local function built(name) return quote(B .. "/bench/" .. name) .. " " end
 local function file(name) return quote(BENCH .. "/" .. name) .. " " end
@@ -102,6 +123,8 @@ local function add_limits()
   add_sleepers("limit", built "sleepers")
   add("queue", "limit", lua .. file "limit/queue.lua")
   add("timeout", "limit", built "wheel")
+  add("files", "limit", built "files" .. FILES, {core = -1})
+  add("children", "limit", built "children", {core = -1})
   add("start", "limit",
       built "start" .. "100 lua5.4 " .. file "limit/empty.lua")
   add("plain", "limit", lua .. file "limit/plain.lua")
@@ -114,18 +137,40 @@ local function add_neap()
   end
   add("suspend", "neap", neap .. file "neap/spawn.lua" .. "suspend")
   add_sleepers("neap", neap .. file "neap/sleepers.lua")
+  add("files", "neap", neap .. file "neap/files.lua" .. FILES, {core = -1})
+  add("children", "neap", neap .. file "neap/children.lua", {core = -1})
   add("start", "neap",
       built "start" .. "100 " .. neap .. file "limit/empty.lua")
   add("plain", "neap", neap .. file "limit/plain.lua")
 end
 
-local function add_echo(who, server, warm_ms, rounds)
-  for name, size in pairs {echo64 = 64, echo16k = 16384} do
-    local load = built "load" .. name .. " " .. size .. " 50 " .. warm_ms .. " "
-    for turn = 1, (size == 64 or not rounds) and 2 or 0 do
-      add("echo", who, load .. server, {rounds = rounds, turn = turn})
-    end
+local function add_load(group, who, command, options)
+  for turn = 1, 2 do
+    local run = {turn = turn}
+    for key, value in pairs(options) do run[key] = value end
+    add(group, who, command, run)
   end
+end
+
+local function add_echo(who, server, warm_ms, rounds)
+  local load = built "load"
+  local tail = warm_ms .. " " .. server
+  local options = {rounds = rounds}
+  add_load("echo", who, load .. "echo64 64 50 " .. tail, options)
+  add_load("echo", who, load .. "echo16k 16384 50 " .. tail, options)
+  add_load("many", who, load .. "many64 64 1000 " .. tail, options)
+  add_load("many", who, load .. "many16k 16384 1000 " .. tail, options)
+  add("idle", who, load .. "idle 0 10000 " .. tail,
+      {rounds = math.min(rounds or 3, 3)})
+end
+
+local function add_tls(who, server, warm_ms, rounds)
+  if not CERT then return end
+  local load, tail = built "tls_load", warm_ms .. " " .. server .. " " .. CERT
+  local options = {rounds = rounds}
+  add_load("tls", who, load .. "tls64 64 50 " .. tail, options)
+  add_load("tls", who, load .. "tls16k 16384 50 " .. tail, options)
+  add_load("tls", who, load .. "handshake 0 1 " .. tail, options)
 end
 
 -- A peer has the same programs in one file; echo is apart, in two styles.
@@ -137,10 +182,15 @@ local function add_peer(who, program, echo, styles, warm_ms)
     add(group, who, program .. name, {rounds = PEERS})
   end
   add("sleep", who, program .. "sleepers", {prefix = "1e5.", rounds = PEERS})
+  for _, name in ipairs {"files", "children"} do
+    add(name, who, program .. name .. " " .. FILES,
+        {core = -1, rounds = PEERS})
+  end
   add("start", who, built "start" .. "10 " .. program .. "start",
       {rounds = PEERS})
   for _, style in ipairs(styles) do
     add_echo(who .. " " .. style, echo .. style, warm_ms, PEERS)
+    add_tls(who .. " " .. style, echo .. style, warm_ms, PEERS)
   end
 end
 
@@ -186,7 +236,8 @@ end
 
 local function perform(run)
   local errors = os.tmpname()
-  local command = built "pin" .. "1 30 " .. run.command .. " 2>" .. errors
+  local pin = built "pin" .. (run.core or 1) .. " 30 "
+  local command = pin .. run.command .. " 2>" .. errors
   local pipe = assert(io.popen(command))
   for line in pipe:lines() do
     local name, value = line:match("^(%S+)%s+(%S+)$")
@@ -266,7 +317,7 @@ local function peers(name, part)
   local cells = {}
   for _, who in ipairs {"asyncio", "asyncio streams", "asyncio protocol",
                         "uvloop", "uvloop streams", "uvloop protocol", "node",
-                        "node callback", "node await", "C"} do
+                        "node callback", "node await", "C+Lua"} do
     local value = quantile(who, name, part)
     if value then cells[#cells + 1] = who .. " " .. number(value) end
   end
@@ -299,12 +350,15 @@ end
 -- == The whole ===========================================================
 
 add_limits()
-add_echo("limit", built "echo" .. "lua", 200)
-add_echo("C", built "echo" .. "c", 200)
+add_echo("limit", built "echo" .. "c", 200)
+add_echo("C+Lua", built "echo" .. "lua", 200)
+add_tls("limit", built "tls_echo", 200)
 
 if os.execute("test -x " .. quote(NEAP)) then
+  local server = quote(NEAP) .. " " .. file "neap/echo.lua"
   add_neap()
-  add_echo("neap", quote(NEAP) .. " " .. file "neap/echo.lua", 200)
+  add_echo("neap", server, 200)
+  add_tls("neap", server, 200)
 end
 
 if PEERS > 0 then
@@ -318,6 +372,7 @@ print(("%s; %s; Linux %s; load %s"):format(
   output("cut -d' ' -f1 /proc/loadavg")))
 
 local started = os.time()
+if wanted("files") then output(built "files" .. "make " .. FILES) end
 -- A virtual machine pays more for memory that it touches for the first time.
 if roomy and (wanted("sleep") or wanted("suspend")) then
   output(built "sleepers" .. MILLION)
@@ -325,5 +380,6 @@ end
 for i = 1, ROUNDS do round(i) end
 progress("\r\27[K")
 print_table()
+os.execute("rm -rf " .. FILES)
 print(("medians of %d rounds (echo: better quartile; peers: %d rounds), %d s")
   :format(ROUNDS, PEERS, os.time() - started))

@@ -22,13 +22,32 @@ pkg-config --exists lua5.4 libuv || missing "pkg-config with lua5.4 and libuv"
 [ -x "$NEAP" ] || echo "bench: there is no $NEAP yet: limits and peers only"
 
 mkdir -p "$B/bench"
+rm -rf "$B/bench/data"
+
+# One that serves or speaks TLS needs OpenSSL, and a certificate.
+CERT=
+if pkg-config --exists openssl && command -v openssl >/dev/null; then
+  CERT=$B/bench/cert.pem
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+    -days 30 -subj /CN=localhost -keyout "$CERT.key" -out "$CERT" \
+    >/dev/null 2>&1 && cat "$CERT.key" >>"$CERT" || CERT=
+fi
+export CERT
+
 for source in "$here"/limit/*.c; do
   out=$B/bench/$(basename "$source" .c)
-  [ "$out" -nt "$source" ] && [ "$out" -nt "$here/limit/luabench.h" ] &&
-    [ "$out" -nt "$here/limit/bench.h" ] && continue
-  # shellcheck disable=SC2046 # the flags are words
-  ${CC:-cc} -std=gnu11 -O2 -Wall -Wextra $(pkg-config --cflags lua5.4 libuv) \
-    "$source" -o "$out" $(pkg-config --libs lua5.4 libuv) || exit 0
+  needs="lua5.4 libuv"
+  case $source in
+    */tls_*) [ -n "$CERT" ] || continue; needs="libuv openssl" ;;
+  esac
+  stale=
+  for part in "$source" "$here"/limit/*.h; do
+    [ "$out" -nt "$part" ] || stale=1
+  done
+  [ -n "$stale" ] || continue
+  # shellcheck disable=SC2046,SC2086 # the flags are words
+  ${CC:-cc} -std=gnu11 -O2 -Wall -Wextra $(pkg-config --cflags $needs) \
+    "$source" -o "$out" $(pkg-config --libs $needs) || exit 0
 done
 
 [ -t 2 ] && export PROGRESS=1

@@ -1,7 +1,7 @@
 /*
- * pin.c - `pin CORE SECONDS COMMAND ARGS...`: runs a command on one core, at
- * the highest priority it may have, and ends it after so many seconds. What
- * cannot be had (one core, no right) is done without.
+ * pin.c - `pin CORE SECONDS COMMAND ARGS...`: runs a command on one core, or on
+ * all if CORE is -1, at the highest priority it may have, and ends it after so
+ * many seconds. What cannot be had (one core, no right) is done without.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -26,8 +26,10 @@ int main(int argc, char **argv) {
   cpu_set_t set;
   if (argc < 4) return 2;
   CPU_ZERO(&set);
-  CPU_SET(atoi(argv[1]), &set);
-  (void)sched_setaffinity(0, sizeof(set), &set);
+  if (atoi(argv[1]) >= 0) {
+    CPU_SET(atoi(argv[1]), &set);
+    (void)sched_setaffinity(0, sizeof(set), &set);
+  }
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* Ctrl-C does not reach a new session */
   raise_priority();
   alarm((unsigned)atoi(argv[2]));

@@ -1,8 +1,10 @@
-"""echo.py asyncio|uvloop streams|protocol - a TCP echo server in Python.
+"""echo.py asyncio|uvloop streams|protocol [CERT] - a TCP echo server in Python,
+with TLS if it is given a certificate.
 
 Prints its port, serves until it is killed.
 """
 import asyncio
+import ssl
 import sys
 
 
@@ -21,12 +23,16 @@ async def stream(reader, writer):
     writer.close()
 
 
-async def main(kind):
+async def main(kind, cert=None):
+    tls = None
+    if cert:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(cert)
     if kind == "protocol":
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(Echo, "127.0.0.1", 0)
+        server = await loop.create_server(Echo, "127.0.0.1", 0, ssl=tls)
     else:
-        server = await asyncio.start_server(stream, "127.0.0.1", 0)
+        server = await asyncio.start_server(stream, "127.0.0.1", 0, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
@@ -38,4 +44,4 @@ if sys.argv[1] == "uvloop":
 # has, glibc takes them from its heap; otherwise each read maps memory anew and
 # the server is half as fast.
 bytes(1 << 20)
-asyncio.run(main(sys.argv[2]))
+asyncio.run(main(*sys.argv[2:]))

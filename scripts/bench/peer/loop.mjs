@@ -2,8 +2,11 @@
 // `name value` as the limit programs do; wall time, as Node's other threads
 // compile and collect meanwhile.
 
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { setImmediate as turn } from "node:timers/promises";
+import { promisify } from "node:util";
 
 const clock = () => performance.now() / 1e3;
 const report = (name, value) => console.log(name, value.toPrecision(6));
@@ -145,10 +148,32 @@ async function timeout() {
   report("timeout", (clock() - start - alone) * 1e9 / n);
 }
 
+async function files() {
+  const n = 10_000, list = [], start = clock();
+  for (let i = 1; i <= n; i++) {
+    list.push(readFile(`${process.argv[3]}/${i}.txt`, "latin1"));
+  }
+  const texts = await Promise.all(list);
+  report("files", (clock() - start) * 1e6 / n);
+  if (!texts.every((text) => text.length === 1000)) process.exit(1);
+}
+
+// execFile captures the output, as the others do.
+async function children() {
+  const n = 1000, execute = promisify(execFile);
+  let started = 0;
+  const worker = async () => {
+    while (started++ < n) await execute("true");
+  };
+  const start = clock();
+  await Promise.all(Array.from({ length: 20 }, worker));
+  report("children", (clock() - start) * 1e6 / n);
+}
+
 async function start() {}
 
 const workloads = {
   switch: switches, call, spawn, suspend_waves: suspendWaves, sleepers, queue,
-  timeout, start,
+  timeout, files, children, start,
 };
 await workloads[process.argv[2]]();

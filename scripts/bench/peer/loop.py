@@ -5,6 +5,7 @@ nothing where the library is not installed.
 """
 import asyncio
 import statistics
+import subprocess
 import sys
 import time
 
@@ -130,12 +131,44 @@ async def timeout():
     report("timeout", (clock() - start - alone) * 1e9 / n)
 
 
+def text_of(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+# asyncio has no files of its own: threads read them.
+async def files():
+    n, directory = 10_000, sys.argv[3]
+    start = time.monotonic()
+    texts = await asyncio.gather(*[
+        asyncio.to_thread(text_of, f"{directory}/{i + 1}.txt")
+        for i in range(n)])
+    report("files", (time.monotonic() - start) * 1e6 / n)
+    assert all(len(text) == 1000 for text in texts)
+
+
+async def children():
+    n, at_once = 1000, asyncio.Semaphore(20)
+
+    async def run():
+        async with at_once:
+            child = await asyncio.create_subprocess_exec(
+                "true", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE)
+            await child.communicate()
+            assert child.returncode == 0
+
+    start = time.monotonic()
+    await asyncio.gather(*[run() for _ in range(n)])
+    report("children", (time.monotonic() - start) * 1e6 / n)
+
+
 async def start():
     pass
 
 
 def main():
-    library, name = sys.argv[1:]
+    library, name = sys.argv[1:3]
     if library == "uvloop":
         try:
             import uvloop
