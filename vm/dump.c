@@ -24,6 +24,14 @@ static void push_awaited(lua_State *L, np_Future *f) {
   }
 }
 
+/* "read 127.0.0.1:80" */
+static void push_place(lua_State *L, const neap_Wait *w) {
+  char text[256] = "";
+  if (w->detail != NULL) w->detail(w, text, sizeof text);
+  lua_pushfstring(L, "%s%s%s", w->what != NULL ? w->what : "C code",
+                  *text != '\0' ? " " : "", text);
+}
+
 static void push_wait(lua_State *L, neap_Task *t) {
   neap_Vm *vm = t->vm;
   if (t == vm->current) {
@@ -33,7 +41,7 @@ static void push_wait(lua_State *L, neap_Task *t) {
   } else if (t->awaiting != NULL && t->awaiting->state == NP_PENDING) {
     push_awaited(L, t->awaiting);
   } else if (t->wait != NULL) {
-    lua_pushstring(L, t->wait->what != NULL ? t->wait->what : "C code");
+    push_place(L, t->wait);
   } else if (np_heap_test((np_HeapNode *)&t->timer)) {
     uint64_t when = np_heap_key(&vm->timers, (np_HeapNode *)&t->timer);
     uint64_t now = uv_hrtime();

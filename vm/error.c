@@ -22,9 +22,11 @@ int np_is_script(const lua_Debug *ar) {
          strncmp(ar->source, "=stdlib/", 8) != 0;
 }
 
-/* If no line is the script's, gives that of the first function that has
- * lines. */
+/* If no line is the script's, gives the one that made the task, which does
+ * nothing but run a function of the library; or that of the first function
+ * that has lines. */
 void np_position(lua_State *L, lua_State *L1, int level) {
+  const neap_Task *t = np_vm(L)->current;
   lua_Debug ar, any;
   int have = 0;
   for (; lua_getstack(L1, level, &ar); level++) {
@@ -38,7 +40,9 @@ void np_position(lua_State *L, lua_State *L1, int level) {
       have = 1;
     }
   }
-  if (have)
+  if (L1 == L && t != NULL && t->source != 0)
+    np_site_push(L, t->line, t->source);
+  else if (have)
     lua_pushfstring(L, "%s:%d", any.short_src, any.currentline);
   else
     lua_pushnil(L);

@@ -7,6 +7,7 @@
  */
 #include <lauxlib.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,13 @@ static char *text_add(char *to, const char *text, const char **field) {
   return to + size;
 }
 
+static void detail(const neap_Wait *w, char *text, size_t size) {
+  const char *at = (const char *)w - offsetof(np_Job, wait);
+  const np_Job *job = (const np_Job *)(const void *)at;
+  const char *path = job->file != NULL ? job->file->path : job->path;
+  (void)snprintf(text, size, "%s", path != NULL ? path : "");
+}
+
 np_Job *np_job_bare(neap_Vm *vm, const char *name, void (*run)(np_Job *),
                     const char *path, const char *other) {
   size_t size = (path != NULL ? strlen(path) + 1 : 0) +
@@ -44,6 +52,7 @@ np_Job *np_job_bare(neap_Vm *vm, const char *name, void (*run)(np_Job *),
   job->loop = neap_loop(neap_state(vm));
   job->name = job->wait.what = name;
   job->wait.abort = on_abort;
+  job->wait.detail = detail;
   job->run = run;
   job->fd = -1;
   (void)text_add(text_add(job->text, path, &job->path), other, &job->other);

@@ -4,20 +4,24 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 #include <uv.h>
 
 #include "address.h"
 
-static void push_path(lua_State *L, const struct sockaddr_un *name,
-                      socklen_t size) {
+/* Abstract names begin with a NUL, others may end with one. */
+static size_t path_size(const struct sockaddr_un *name, socklen_t size) {
   size_t head = offsetof(struct sockaddr_un, sun_path);
   size_t n = size > head ? size - head : 0;
-  /* Abstract names begin with a NUL, others may end with one. */
-  if (n > 0 && name->sun_path[0] != '\0') n = strnlen(name->sun_path, n);
+  return n > 0 && name->sun_path[0] != '\0' ? strnlen(name->sun_path, n) : n;
+}
+
+static void push_path(lua_State *L, const struct sockaddr_un *name,
+                      socklen_t size) {
   lua_createtable(L, 0, 1);
-  lua_pushlstring(L, name->sun_path, n);
+  lua_pushlstring(L, name->sun_path, path_size(name, size));
   lua_setfield(L, -2, "path");
 }
 
@@ -67,6 +71,26 @@ socklen_t np_address_path(const char *path, struct sockaddr_storage *to) {
   un->sun_family = AF_UNIX;
   memcpy(un->sun_path, path, strlen(path) + 1);
   return sizeof *un;
+}
+
+void np_address_write(const struct sockaddr_storage *name, socklen_t size,
+                      char *text, size_t room) {
+  const struct sockaddr_un *un = (const void *)name;
+  char host[INET6_ADDRSTRLEN] = "";
+  const void *at = name;
+  *text = '\0';
+  if (name->ss_family == AF_INET) {
+    (void)uv_ip4_name(at, host, sizeof host); /* it fits */
+    (void)snprintf(text, room, "%s:%d", host,
+                   ntohs(((const struct sockaddr_in *)at)->sin_port));
+  } else if (name->ss_family == AF_INET6) {
+    (void)uv_ip6_name(at, host, sizeof host); /* it fits */
+    (void)snprintf(text, room, "[%s]:%d", host,
+                   ntohs(((const struct sockaddr_in6 *)at)->sin6_port));
+  } else if (name->ss_family == AF_UNIX) {
+    (void)snprintf(text, room, "%.*s", (int)path_size(un, size),
+                   un->sun_path);
+  }
 }
 
 void np_address_text(lua_State *L, const char *host, int port) {

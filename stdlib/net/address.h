@@ -18,6 +18,10 @@ socklen_t np_address_parse(const char *host, int port,
 /* The path of a Unix socket; it must fit. */
 socklen_t np_address_path(const char *path, struct sockaddr_storage *to);
 
+/* Writes "1.2.3.4:80", "[::1]:80", or the path; "" if there is none. */
+void np_address_write(const struct sockaddr_storage *name, socklen_t size,
+                      char *text, size_t room);
+
 /* Pushes "1.2.3.4:80" or "[::1]:80". */
 void np_address_text(lua_State *L, const char *host, int port);
 

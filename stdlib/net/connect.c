@@ -63,6 +63,7 @@ static int connect_start(Connect *c, np_Stream *s, lua_State *L) {
   }
   if (np_address_parse(to, (int)lua_tointeger(L, 3), &name) == 0)
     return UV_EINVAL;
+  np_stream_set_peer(s, &name);
   if (lua_toboolean(L, 4)) (void)uv_tcp_nodelay(&s->uv.tcp, 1);
   return uv_tcp_connect(&c->request, &s->uv.tcp, (struct sockaddr *)&name,
                         on_connect);

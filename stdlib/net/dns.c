@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 #include <netdb.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +69,7 @@ struct Lookup {
   neap_Wait wait;
   neap_Timer timer;
   const Cares *cares;
+  const char *name; /* lent by the task while it waits */
   uv_loop_t *loop;
   ares_channel channel; /* NULL before and after */
   Poll *polls;
@@ -202,6 +204,12 @@ static const neap_Class lookup_class = {"neap.Lookup", lookup_close, NULL};
 static void on_abort(neap_Wait *w) {
   char *l = (char *)w - offsetof(Lookup, wait);
   neap_handle_close(&((Lookup *)(void *)l)->handle);
+}
+
+static void lookup_detail(const neap_Wait *w, char *text, size_t size) {
+  const char *l = (const char *)w - offsetof(Lookup, wait);
+  const char *name = ((const Lookup *)(const void *)l)->name;
+  (void)snprintf(text, size, "%s", name);
 }
 
 /* == What was found ==================================================== */
@@ -407,6 +415,8 @@ static int net_dns(lua_State *L) {
   l = neap_handle_new(L, sizeof *l, &lookup_class);
   l->cares = net->cares;
   l->wait.what = "resolve";
+  l->wait.detail = lookup_detail;
+  l->name = name;
   l->wait.abort = on_abort;
   l->timer.fire = on_timer;
   l->loop = neap_loop(L);

@@ -38,7 +38,7 @@ static int go(lua_State *L, np_Stream *s, const char *name, Give give,
   while ((met = np_stream_met(s)) == 0 && s->end == 0) {
     if (np_stream_fill(s)) continue;
     err = np_stream_listen(s);
-    if (err < 0) return neap_fail(L, err, "%s", name);
+    if (err < 0) return np_stream_fail(L, s, err, name);
     return neap_await(L, &s->reader, done);
   }
   return give(L, s, met);
@@ -50,7 +50,7 @@ static int take(lua_State *L, np_Stream *s, size_t n, size_t more) {
   size_t size;
   const char *data = np_stream_data(s, &size);
   int err = s->fresh > 0 ? np_stream_keep(s, n + more) : 1;
-  if (err < 0) return neap_fail(L, err, "read");
+  if (err < 0) return np_stream_fail(L, s, err, "read");
   lua_pushlstring(L, n > 0 ? data : "", n);
   if (err > 0) (void)np_stream_keep(s, n + more);
   return 1;
@@ -64,7 +64,7 @@ static size_t unread(const np_Stream *s) {
 
 /* The stream has ended: raises unless that is just its end. */
 static void end_check(lua_State *L, np_Stream *s, const char *name) {
-  if (s->end != UV_EOF) np_tls_fail(L, s, s->end, name);
+  if (s->end != UV_EOF) np_stream_fail(L, s, s->end, name);
 }
 
 /* Raises an IncompleteReadError with all that came; `expected` may be 0. */
@@ -95,7 +95,8 @@ static int overrun(lua_State *L, np_Stream *s, const char *name) {
 }
 
 static void resumed(lua_State *L, int status, const char *name) {
-  if (status < 0) neap_fail(L, status, "%s", name);
+  const np_Stream *s = neap_handle_test(L, 1, &np_stream_class);
+  if (status < 0) np_stream_fail(L, s, status, name);
 }
 
 /* == read ============================================================= */

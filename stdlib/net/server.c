@@ -34,6 +34,7 @@ typedef struct Server {
   int fd, is_open;
   int accepted;       /* taken from the kernel, not yet a stream ... */
   int has_accepted;   /* ... if this is set */
+  struct sockaddr_storage peer; /* of what was accepted */
   int kind;           /* of its streams */
   int polling;
   unsigned burst;
@@ -107,13 +108,25 @@ static int is_starving(int error) {
 static int take(Server *v) {
   if (v->has_accepted) return 0;
   if (v->burst >= BURST) return UV_EAGAIN;
-  do v->accepted = accept4(v->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  while (v->accepted < 0 && is_passing(errno));
+  do {
+    socklen_t size = sizeof v->peer;
+    v->accepted = accept4(v->fd, (struct sockaddr *)&v->peer, &size,
+                          SOCK_NONBLOCK | SOCK_CLOEXEC);
+  } while (v->accepted < 0 && is_passing(errno));
   if (v->accepted < 0) return uv_translate_sys_error(errno);
   v->has_accepted = 1;
   v->burst++;
   v->starved = 0;
   return 0;
+}
+
+static void accept_detail(const neap_Wait *w, char *text, size_t size) {
+  const char *at = (const char *)w - offsetof(Server, acceptor);
+  const Server *v = (const Server *)(const void *)at;
+  struct sockaddr_storage name;
+  socklen_t length = sizeof name;
+  if (getsockname(v->fd, (struct sockaddr *)&name, &length) == 0)
+    np_address_write(&name, length, text, size);
 }
 
 static int wait_ready(Server *v) {
@@ -142,6 +155,7 @@ static int stream_push(lua_State *L, Server *v) {
   np_Stream *s = np_stream_new(L, v->kind);
   int fd = v->accepted, err;
   v->has_accepted = 0;
+  np_stream_set_peer(s, &v->peer);
   err = np_stream_adopt(s, fd);
   if (err == 0 && v->tls != NULL) err = np_tls_attach(s, v->tls, NULL, NULL);
   if (err < 0) neap_handle_close(&s->handle);
@@ -284,6 +298,7 @@ int np_net_listen(lua_State *L) {
   int err = 0;
   v->kind = lua_isnil(L, 2) ? NP_STREAM_PIPE : NP_STREAM_TCP;
   v->acceptor.what = "accept";
+  v->acceptor.detail = accept_detail;
   if (socket_open(v, &l) < 0) err = uv_translate_sys_error(errno);
   if (err == 0) err = uv_poll_init(neap_loop(L), &v->poll, v->fd);
   if (err < 0) return listen_fail(L, v, &l, err);

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <lauxlib.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "tls.h"
 
 #define BURST 16                  /* so many reads in a row without waiting */
+#define PEER 160                  /* room for the name of a peer */
 #define KEEP 512                  /* most memory of a stream with no bytes */
 #define STEP ((size_t)1 << 20)    /* most that is reserved on a promise */
 
@@ -199,6 +201,48 @@ int np_stream_listen(np_Stream *s) {
   return err;
 }
 
+/* == Who the peer is ================================================== */
+
+void np_stream_set_peer(np_Stream *s, const struct sockaddr_storage *name) {
+  if (name->ss_family == AF_INET)
+    memcpy(&s->peer.ip4, name, sizeof s->peer.ip4);
+  else if (name->ss_family == AF_INET6)
+    memcpy(&s->peer.ip6, name, sizeof s->peer.ip6);
+}
+
+/* 0, or -1 with errno. What is no socket has none. */
+static int peer_get(const np_Stream *s, struct sockaddr_storage *name,
+                    socklen_t *size) {
+  uv_os_fd_t fd;
+  memset(name, 0, sizeof *name);
+  memcpy(name, &s->peer, sizeof s->peer);
+  if (s->peer.family != 0) return 0;
+  errno = EBADF;
+  if (uv_fileno(&s->uv.any, &fd) < 0) return -1;
+  return getpeername(fd, (struct sockaddr *)name, size);
+}
+
+void np_stream_detail(const np_Stream *s, char *text, size_t room) {
+  struct sockaddr_storage name;
+  socklen_t size = sizeof name;
+  *text = '\0';
+  if (peer_get(s, &name, &size) == 0)
+    np_address_write(&name, size, text, room);
+}
+
+static void reader_detail(const neap_Wait *w, char *text, size_t size) {
+  const char *s = (const char *)w - offsetof(np_Stream, reader);
+  np_stream_detail((const np_Stream *)(const void *)s, text, size);
+}
+
+int np_stream_fail(lua_State *L, const np_Stream *s, int status,
+                   const char *what) {
+  char peer[PEER];
+  np_stream_detail(s, peer, sizeof peer);
+  if (*peer != '\0') what = lua_pushfstring(L, "%s %s", what, peer);
+  return np_tls_fail(L, s, status, what);
+}
+
 /* == Making =========================================================== */
 
 np_Stream *np_stream_new(lua_State *L, int kind) {
@@ -208,6 +252,7 @@ np_Stream *np_stream_new(lua_State *L, int kind) {
   s->net = net;
   s->kind = (uint8_t)kind;
   s->reader.what = "read";
+  s->reader.detail = reader_detail;
   if (kind == NP_STREAM_TCP)
     err = uv_tcp_init(neap_loop(L), &s->uv.tcp);
   else
@@ -263,29 +308,29 @@ size_t np_net_count(lua_State *L, int index, const char *name,
   return (size_t)n;
 }
 
-typedef int (*GetName)(int fd, struct sockaddr *to, socklen_t *size);
+/* stream:peername() -> {host=, port=} or {path=} */
+static int stream_peername(lua_State *L) {
+  np_Stream *s = np_stream_check(L);
+  struct sockaddr_storage name;
+  socklen_t size = sizeof name;
+  if (peer_get(s, &name, &size) < 0)
+    return neap_fail(L, uv_translate_sys_error(errno), "peername");
+  np_address_push(L, &name, size);
+  return 1;
+}
 
-static int name_push(lua_State *L, GetName get, const char *what) {
+/* stream:sockname() -> {host=, port=} or {path=} */
+static int stream_sockname(lua_State *L) {
   np_Stream *s = np_stream_check(L);
   struct sockaddr_storage name;
   socklen_t size = sizeof name;
   uv_os_fd_t fd = -1;
   int err = uv_fileno(&s->uv.any, &fd);
-  if (err == 0 && get(fd, (struct sockaddr *)&name, &size) < 0)
+  if (err == 0 && getsockname(fd, (struct sockaddr *)&name, &size) < 0)
     err = uv_translate_sys_error(errno);
-  if (err < 0) return neap_fail(L, err, "%s", what);
+  if (err < 0) return neap_fail(L, err, "sockname");
   np_address_push(L, &name, size);
   return 1;
-}
-
-/* stream:peername() -> {host=, port=} or {path=} */
-static int stream_peername(lua_State *L) {
-  return name_push(L, getpeername, "peername");
-}
-
-/* stream:sockname() -> {host=, port=} or {path=} */
-static int stream_sockname(lua_State *L) {
-  return name_push(L, getsockname, "sockname");
 }
 
 static np_Stream *tcp_check(lua_State *L, const char *name) {

@@ -17,6 +17,7 @@
 #define NP_STREAM_H
 
 #include <lauxlib.h>
+#include <netinet/in.h>
 #include <uv.h>
 
 #include "buf.h"
@@ -58,6 +59,11 @@ typedef struct np_Stream {
   } uv;
   neap_Wait reader; /* the task that reads; before, the one that connects */
   np_Net *net;
+  union {
+    sa_family_t family;
+    struct sockaddr_in ip4;
+    struct sockaddr_in6 ip6;
+  } peer;           /* of TCP, else 0: the kernel forgets it after a reset */
   struct np_Tls *tls; /* NULL without TLS */
   np_Buf own;       /* unread bytes */
   size_t fresh;     /* unread bytes in net->space instead, see below */
@@ -81,6 +87,9 @@ np_Stream *np_stream_new(lua_State *L, int kind);
 
 /* Takes over the connected socket `fd`: 0, or a code, and `fd` is closed. */
 int np_stream_adopt(np_Stream *s, int fd);
+
+/* Remembers whom it is, or will be, connected with. */
+void np_stream_set_peer(np_Stream *s, const struct sockaddr_storage *name);
 
 /* core.open_fd(fd) -> Stream, which takes `fd` over: a socket, a pipe, a
  * terminal, but no file. core.fileno(stream) -> its fd, lent. */
@@ -128,6 +137,14 @@ void np_stream_send(np_Stream *s, const char *data, size_t n, int may_wait);
 
 /* The open stream at 1. */
 np_Stream *np_stream_check(lua_State *L);
+
+/* Raises the error of the code, which may be NP_ETLS: "read 1.2.3.4:80: reason"
+ * if `what` is "read". */
+int np_stream_fail(lua_State *L, const np_Stream *s, int status,
+                   const char *what);
+
+/* For neap_Wait.detail: writes who the peer is, if anybody knows. */
+void np_stream_detail(const np_Stream *s, char *text, size_t size);
 
 /* The count at `index`, at least `least`, called `what` in messages. */
 size_t np_net_count(lua_State *L, int index, const char *name,

@@ -18,7 +18,8 @@
 /* A task that waits for the end of the handshake. Those who stopped waiting
  * stay here until then. */
 typedef struct np_TlsWait {
-  neap_Wait wait;
+  neap_Wait wait; /* first */
+  const np_Stream *stream;
   struct np_TlsWait *next;
 } Wait;
 
@@ -306,6 +307,10 @@ void np_tls_close(np_Stream *s) {
 
 /* == Lua's side ======================================================== */
 
+static void wait_detail(const neap_Wait *w, char *text, size_t size) {
+  np_stream_detail(((const Wait *)w)->stream, text, size);
+}
+
 int np_tls_await(lua_State *L, np_Stream *s, neap_Done done) {
   int err = s->end < 0 ? s->end : np_stream_listen(s);
   Wait *w;
@@ -313,6 +318,8 @@ int np_tls_await(lua_State *L, np_Stream *s, neap_Done done) {
   w = calloc(1, sizeof *w);
   if (w == NULL) return neap_fail(L, UV_ENOMEM, "handshake");
   w->wait.what = "handshake";
+  w->wait.detail = wait_detail;
+  w->stream = s;
   w->next = s->tls->waits;
   s->tls->waits = w;
   return neap_await(L, &w->wait, done);

@@ -9,6 +9,7 @@
  * the next write can let go of the anchor.
  */
 #include <lauxlib.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,16 @@ typedef struct Shutdown {
   np_Stream *stream;
   neap_Wait wait;
 } Shutdown;
+
+static void write_detail(const neap_Wait *wait, char *text, size_t size) {
+  const char *w = (const char *)wait - offsetof(np_Write, wait);
+  np_stream_detail(((const np_Write *)(const void *)w)->stream, text, size);
+}
+
+static void shutdown_detail(const neap_Wait *wait, char *text, size_t size) {
+  const char *d = (const char *)wait - offsetof(Shutdown, wait);
+  np_stream_detail(((const Shutdown *)(const void *)d)->stream, text, size);
+}
 
 /* == libuv's side ===================================================== */
 
@@ -83,6 +94,7 @@ static np_Write *copy_queue(np_Stream *s, const char *data, size_t n,
   w->stream = s;
   w->anchor = LUA_NOREF;
   w->wait.what = "write";
+  w->wait.detail = write_detail;
   memcpy(w->copy, data, n);
   buf.base = w->copy;
   buf.len = n;
@@ -176,7 +188,7 @@ static int anchor_new(lua_State *L, int first, int last) {
 static int write_done(lua_State *L, int status) {
   np_Stream *s = neap_handle_test(L, 1, &np_stream_class);
   spent_release(L, s->net);
-  if (status < 0) return neap_fail(L, status, "write");
+  if (status < 0) return np_stream_fail(L, s, status, "write");
   return 0;
 }
 
@@ -206,12 +218,13 @@ static int write_rest(lua_State *L, np_Stream *s, uv_buf_t *bufs, int n,
     w->stream = s;
     w->anchor = anchor;
     w->wait.what = "write";
+    w->wait.detail = write_detail;
     err = write_submit(w, bufs, n, rest);
   }
   if (err < 0) {
     luaL_unref(L, LUA_REGISTRYINDEX, anchor);
     free(w);
-    return neap_fail(L, err, "write");
+    return np_stream_fail(L, s, err, "write");
   }
   s->burst = 0;
   return neap_await(L, &w->wait, write_done);
@@ -223,14 +236,14 @@ static size_t write_now(lua_State *L, np_Stream *s, uv_buf_t *bufs, int n) {
   if (sent >= 0) return (size_t)sent;
   if (sent == UV_EAGAIN) return 0;
   s->broken = sent;
-  return (size_t)neap_fail(L, sent, "write");
+  return (size_t)np_stream_fail(L, s, sent, "write");
 }
 
 static int stream_write(lua_State *L);
 
 static int handshaken(lua_State *L, int status) {
   np_Stream *s = neap_handle_test(L, 1, &np_stream_class);
-  if (status < 0) return np_tls_fail(L, s, status, "write");
+  if (status < 0) return np_stream_fail(L, s, status, "write");
   return stream_write(L);
 }
 
@@ -240,7 +253,7 @@ static int tls_write(lua_State *L, np_Stream *s, const uv_buf_t *bufs,
   uv_buf_t out;
   np_Write *w = NULL;
   int sent = 0, err = np_tls_encrypt(s, bufs, n, &out);
-  if (err < 0) return np_tls_fail(L, s, err, "write");
+  if (err < 0) return np_stream_fail(L, s, err, "write");
   if (s->burst++ < BURST) sent = uv_try_write(&s->uv.stream, &out, 1);
   if (sent == UV_EAGAIN) sent = 0;
   if (sent < 0)
@@ -250,7 +263,7 @@ static int tls_write(lua_State *L, np_Stream *s, const uv_buf_t *bufs,
   np_tls_forget(s);
   if (err < 0) {
     s->broken = err;
-    return neap_fail(L, err, "write");
+    return np_stream_fail(L, s, err, "write");
   }
   if (w == NULL) return 0;
   s->burst = 0;
@@ -266,7 +279,7 @@ static int stream_write(lua_State *L) {
   if (n > BUFS) bufs = lua_newuserdatauv(L, sizeof *bufs * (size_t)n, 0);
   sum = bufs_fill(L, bufs, n);
   if (s->shut) return neap_misuse(L, "write", "the stream was shut down");
-  if (s->broken < 0) return np_tls_fail(L, s, s->broken, "write");
+  if (s->broken < 0) return np_stream_fail(L, s, s->broken, "write");
   if (s->net->spent != NULL) spent_release(L, s->net);
   if (sum == 0) return 0;
   if (!np_tls_done(s)) return np_tls_await(L, s, handshaken);
@@ -280,7 +293,8 @@ static int stream_write(lua_State *L) {
 /* == shutdown ========================================================= */
 
 static int shutdown_done(lua_State *L, int status) {
-  if (status < 0) return neap_fail(L, status, "shutdown");
+  const np_Stream *s = neap_handle_test(L, 1, &np_stream_class);
+  if (status < 0) return np_stream_fail(L, s, status, "shutdown");
   return 0;
 }
 
@@ -296,11 +310,12 @@ static int stream_shutdown(lua_State *L) {
   err = uv_shutdown(&d->request, &s->uv.stream, on_shutdown);
   if (err < 0) {
     free(d);
-    return neap_fail(L, err, "shutdown");
+    return np_stream_fail(L, s, err, "shutdown");
   }
   s->shut = 1;
   d->stream = s;
   d->wait.what = "shutdown";
+  d->wait.detail = shutdown_detail;
   neap_handle_pin(&s->handle);
   return neap_await(L, &d->wait, shutdown_done);
 }

@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -38,6 +40,7 @@ typedef struct Orphans {
 typedef struct Waiter Waiter;
 struct Waiter {
   neap_Wait wait;
+  pid_t pid;
   Waiter *next, **at; /* at: what points to it, NULL if nothing does */
 };
 
@@ -517,6 +520,12 @@ static void on_wait_abort(neap_Wait *wait) {
   waiter_unlink((Waiter *)(void *)((char *)wait - offsetof(Waiter, wait)));
 }
 
+static void wait_detail(const neap_Wait *w, char *text, size_t size) {
+  const char *waiter = (const char *)w - offsetof(Waiter, wait);
+  (void)snprintf(text, size, "for process %d",
+                 (int)((const Waiter *)(const void *)waiter)->pid);
+}
+
 static int wait_done(lua_State *L, int status) {
   if (status < 0) return neap_fail(L, status, "wait");
   return outcome_push(L, child_check(L));
@@ -532,7 +541,9 @@ static int child_wait(lua_State *L) {
     return neap_misuse(L, "wait", "the Process is closed");
   w = waiter_new(L);
   w->wait.what = "wait";
+  w->wait.detail = wait_detail;
   w->wait.abort = on_wait_abort;
+  w->pid = c->pid;
   waiter_link(c, w);
   return neap_await(L, &w->wait, wait_done);
 }

@@ -227,13 +227,16 @@ typedef struct neap_Wait neap_Wait;
  * if set, is called when the task is cancelled while parked, but not once it
  * was woken: it gives the operation up. The task leaves the place in any case
  * and a wake that comes later is dropped. `what` says what is waited for
- * ("read"), for people; static or as long-lived as the wait.
+ * ("read"), for people; static or as long-lived as the wait. `detail`, if set,
+ * writes on what ("127.0.0.1:80") when somebody looks, at most `size` bytes
+ * with the NUL.
  */
 struct neap_Wait {
   struct neap_Task *task; /* the machine's own */
   uint32_t turn;
   void (*abort)(neap_Wait *w);
   const char *what;
+  void (*detail)(const neap_Wait *w, char *text, size_t size);
 };
 
 /* Runs on the task's own stack (the caller's arguments still at 1..n), after

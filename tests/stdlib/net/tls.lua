@@ -361,7 +361,9 @@ test("an end that TLS did not say is an error", async function()
     await asyncio.wait {task}
     local e = expect_error(asyncio.TLSError, conn.read, conn)
     equal(e.code, "UNEXPECTED_EOF")
-    equal(e.message, "read: the peer ended without close_notify")
+    local at = conn:peername()
+    equal(e.message, ("read %s:%d: the peer ended without close_notify")
+      :format(at.host, at.port))
   end, patient)
 end)
 
