@@ -246,8 +246,9 @@ static int co_gc(lua_State *L) {
   np_co_describe(L, 1);
   lua_pushfstring(L, "coroutine object %s was never awaited",
                   lua_tostring(L, -1));
-  np_report(np_vm(L), NEAP_REPORT_WARNING, lua_tostring(L, -1), NULL, NULL,
-            lua_tostring(L, 2));
+  np_quote(L, lua_tostring(L, 2), NULL);
+  np_report(np_vm(L), NEAP_REPORT_WARNING, lua_tostring(L, -2), NULL, NULL,
+            lua_tostring(L, 2), lua_tostring(L, -1));
   return 0;
 }
 

@@ -62,7 +62,7 @@ void np_report_error(lua_State *L, const char *message, int index,
     task = 0;
     message = "error in the exception handler";
   }
-  neap_error_text(L, index, task);
+  np_error_text(L, index, task, 0);
   text = lua_tostring(L, -1);
   trace = strstr(text, "\nstack traceback:");
   lua_pushlstring(L, text, trace != NULL ? (size_t)(trace - text)
@@ -71,9 +71,10 @@ void np_report_error(lua_State *L, const char *message, int index,
   if (task != 0) np_future_name_push(L, task);
   else lua_pushnil(L);
   np_error_where(L, index);
-  np_report(vm, NEAP_REPORT_ERROR, lua_tostring(L, -3),
-            trace != NULL ? trace + 1 : NULL, lua_tostring(L, -2),
-            lua_tostring(L, -1));
+  np_quote(L, lua_tostring(L, -1), trace);
+  np_report(vm, NEAP_REPORT_ERROR, lua_tostring(L, -4),
+            trace != NULL ? trace + 1 : NULL, lua_tostring(L, -3),
+            lua_tostring(L, -2), lua_tostring(L, -1));
   lua_settop(L, top);
 }
 

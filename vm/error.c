@@ -527,6 +527,20 @@ static int message_text(lua_State *L, int index) {
   return 0;
 }
 
+/* Adds the line that the error at `index` is about to the text on top. */
+static void add_quote(lua_State *L, int index, const char *traceback) {
+  np_error_where(L, index);
+  np_quote(L, lua_tostring(L, -1), traceback);
+  lua_remove(L, -2);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pushliteral(L, "\n    ");
+  lua_insert(L, -2);
+  lua_concat(L, 3);
+}
+
 /* Adds the errors of a group and their tracebacks to the text on top. */
 static void group_text(lua_State *L, int index) {
   int i, text = lua_gettop(L), n;
@@ -535,15 +549,16 @@ static void group_text(lua_State *L, int index) {
   lua_getfield(L, index, "traces");
   n = lua_istable(L, text + 1) ? (int)lua_rawlen(L, text + 1) : 0;
   for (i = 1; i <= n; i++) {
+    const char *trace;
     lua_rawgeti(L, text + 1, i);
-    message_text(L, text + 3);
-    group_text(L, text + 3);
     if (lua_istable(L, text + 2)) lua_rawgeti(L, text + 2, i);
     else lua_pushnil(L);
-    lua_pushfstring(L, "%d: %s%s%s", i, lua_tostring(L, text + 4),
-                    lua_isstring(L, text + 5) ? "\n" : "",
-                    lua_isstring(L, text + 5) ? lua_tostring(L, text + 5)
-                                              : "");
+    trace = lua_tostring(L, text + 4);
+    message_text(L, text + 3);
+    add_quote(L, text + 3, trace);
+    group_text(L, text + 3);
+    lua_pushfstring(L, "%d: %s%s%s", i, lua_tostring(L, text + 5),
+                    trace != NULL ? "\n" : "", trace != NULL ? trace : "");
     luaL_gsub(L, lua_tostring(L, -1), "\n", "\n  ");
     lua_pushfstring(L, "%s\n  %s", lua_tostring(L, text),
                     lua_tostring(L, -1));
@@ -553,7 +568,21 @@ static void group_text(lua_State *L, int index) {
   lua_settop(L, text);
 }
 
-void neap_error_text(lua_State *L, int index, int task) {
+/* Pushes the traceback that is kept for the error, or nil. */
+static void push_trace(lua_State *L, int index, int task) {
+  if (task != 0 && np_future_test(L, task) != NULL) {
+    np_extra_get(L, task, "traceback");
+    np_extra_get(L, task, "spawned");
+    if (lua_isstring(L, -2) && lua_isstring(L, -1)) lua_concat(L, 2);
+    else lua_pop(L, 1);
+  } else if (is_error(L, index)) {
+    lua_getfield(L, index, "traceback");
+  } else {
+    lua_pushnil(L);
+  }
+}
+
+void np_error_text(lua_State *L, int index, int task, int quoted) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 20, NULL);
   index = lua_absindex(L, index);
@@ -563,25 +592,19 @@ void neap_error_text(lua_State *L, int index, int task) {
     lua_pop(L, 1);
   }
   if (message_text(L, index) && !is_error(L, index)) return;
+  push_trace(L, index, task);
+  lua_insert(L, top + 1);
+  if (quoted) add_quote(L, index, lua_tostring(L, top + 1));
   group_text(L, index);
-  if (task != 0 && np_future_test(L, task) != NULL) {
-    np_extra_get(L, task, "traceback");
-    np_extra_get(L, task, "spawned");
-    if (lua_isstring(L, -2)) {
-      lua_pushfstring(L, "%s\n%s%s", lua_tostring(L, top + 1),
-                      lua_tostring(L, -2),
-                      lua_isstring(L, -1) ? lua_tostring(L, -1) : "");
-      lua_replace(L, top + 1);
-    }
-  } else if (is_error(L, index)) {
-    lua_getfield(L, index, "traceback");
-    if (lua_isstring(L, -1)) {
-      lua_pushfstring(L, "%s\n%s", lua_tostring(L, top + 1),
-                      lua_tostring(L, -1));
-      lua_replace(L, top + 1);
-    }
-  }
+  if (lua_isstring(L, top + 1))
+    lua_pushfstring(L, "%s\n%s", lua_tostring(L, top + 2),
+                    lua_tostring(L, top + 1));
+  lua_replace(L, top + 1);
   lua_settop(L, top + 1);
+}
+
+void neap_error_text(lua_State *L, int index, int task) {
+  np_error_text(L, index, task, 1);
 }
 
 /**

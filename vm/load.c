@@ -240,6 +240,8 @@ int neap_loadfile(lua_State *L, const char *filename, const char *mode) {
   at = skip_first_line(text, length);
   status = neap_load(L, at, length - (size_t)(at - text),
                      lua_tostring(L, -2), mode);
+  if (filename != NULL) np_quote_file(L, filename);
+  else neap_keep_source(L, "stdin", text, length);
   lua_replace(L, -3);
   lua_pop(L, 1);
   return status;

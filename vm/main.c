@@ -94,6 +94,7 @@ static void on_report(neap_Vm *vm, const neap_Report *report) {
   }
   if (report->kind == NEAP_REPORT_ERROR) host->failed = 1;
   complain("neap", report->text);
+  if (report->source != NULL) fprintf(stderr, "    %s\n", report->source);
   if (report->traceback != NULL) complain(NULL, report->traceback);
 }
 
@@ -383,6 +384,8 @@ static int run_loaded(Host *host, lua_State *L, int load_status,
 static int run_text(Host *host, lua_State *L, const char *text,
                     const char *name) {
   int status = neap_load(L, text, strlen(text), name, NULL);
+  if (strchr(text, '\n') != NULL) /* one line need not be shown */
+    neap_keep_source(L, name + 1, text, strlen(text));
   return run_loaded(host, L, status, name + 1);
 }
 

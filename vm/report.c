@@ -26,7 +26,8 @@ static void set_place(neap_Report *report, const char *where, char *room,
 }
 
 void np_report(neap_Vm *vm, int kind, const char *text,
-               const char *traceback, const char *task, const char *where) {
+               const char *traceback, const char *task, const char *where,
+               const char *source) {
   neap_Report report;
   char file[256];
   if (kind == NEAP_REPORT_ERROR) vm->failed = 1;
@@ -36,13 +37,14 @@ void np_report(neap_Vm *vm, int kind, const char *text,
   report.text = text;
   report.traceback = traceback;
   report.task = task;
+  report.source = source;
   set_place(&report, where, file, sizeof file);
   vm->report(vm, &report);
 }
 
 void neap_report(neap_Vm *vm, int kind, const char *text,
                  const char *traceback) {
-  np_report(vm, kind, text, traceback, NULL, NULL);
+  np_report(vm, kind, text, traceback, NULL, NULL, NULL);
 }
 
 int neap_failed(neap_Vm *vm) { return vm->failed; }

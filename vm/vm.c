@@ -104,6 +104,7 @@ static int open_all(lua_State *L) {
   open_store(L, vm);
   lua_createtable(L, 0, 64);
   np_keep(L, vm, NP_R_ASYNCIO);
+  np_quote_open(L);
   np_error_open(L);
   np_async_open(L);
   np_future_open(L);

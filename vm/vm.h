@@ -176,6 +176,7 @@ enum {
   NP_R_CONTEXT,   /* context table of what runs outside tasks */
   NP_R_GUARD, NP_R_WRAP, NP_R_LATE,
   NP_R_LOST,      /* failed futures that nobody has looked at, weak */
+  NP_R_QUOTES,    /* where lines of the script are to be read: quote.c */
   NP_R_COUNT
 };
 
@@ -280,10 +281,11 @@ void *np_alloc(neap_Vm *vm, void *block, size_t old, size_t size);
 
 /* == report.c: what the host is told ================================== */
 
-/* neap_report with the name of the task it is about, and with where it
- * happened, "app.lua:12"; either may be NULL. */
+/* neap_report with the name of the task it is about, with where it happened,
+ * "app.lua:12", and with the text of that line; all may be NULL. */
 void np_report(neap_Vm *vm, int kind, const char *text,
-               const char *traceback, const char *task, const char *where);
+               const char *traceback, const char *task, const char *where,
+               const char *source);
 void np_report_open(neap_Vm *vm); /* Lua's warnings, and its panic */
 
 /* == loop.c: turns and timers ========================================= */
@@ -461,6 +463,19 @@ int np_is_script(const lua_Debug *ar);
 /* == error.c ========================================================== */
 
 void np_error_open(lua_State *L);
+
+/* neap_error_text, with the line of the script only if `quoted`. */
+void np_error_text(lua_State *L, int index, int task, int quoted);
+
+/* == quote.c: lines of the script ====================================== */
+
+/* Says that a file was loaded, whose lines may then be quoted. */
+void np_quote_file(lua_State *L, const char *path);
+
+/* Pushes the text of the line `where` ("app.lua:12", may be NULL) without
+ * blanks around it, or nil. `traceback` (may be NULL) is of the same error. */
+void np_quote(lua_State *L, const char *where, const char *traceback);
+void np_quote_open(lua_State *L);
 /* Pushes the position "file:line: " of the script from `level` up. */
 void np_where(lua_State *L, int level);
 int np_error(lua_State *L, const char *format, ...);

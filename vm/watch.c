@@ -29,9 +29,10 @@ static void on_blocked(lua_State *L, lua_Debug *ar) {
            "blocks the loop", (double)(uv_hrtime() - vm->blocked) / 1e9);
   np_traceback(L, L, 0);
   np_position(L, L, 0);
-  np_report(vm, NEAP_REPORT_DEBUG, text, lua_tostring(L, -2), NULL,
-            lua_tostring(L, -1));
-  lua_pop(L, 2);
+  np_quote(L, lua_tostring(L, -1), lua_tostring(L, -2));
+  np_report(vm, NEAP_REPORT_DEBUG, text, lua_tostring(L, -3), NULL,
+            lua_tostring(L, -2), lua_tostring(L, -1));
+  lua_pop(L, 3);
 }
 
 static uint64_t load(const uint64_t *p) {

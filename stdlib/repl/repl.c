@@ -34,6 +34,14 @@ static int repl_error_text(lua_State *L) {
   return 1;
 }
 
+/* core.keep_source(text): errors of what was typed quote its lines */
+static int repl_keep_source(lua_State *L) {
+  size_t size;
+  const char *text = luaL_checklstring(L, 1, &size);
+  neap_keep_source(L, "stdin", text, size);
+  return 0;
+}
+
 /* core.modules() -> list of names */
 static int repl_modules(lua_State *L) {
   lua_newtable(L);
@@ -112,6 +120,7 @@ static const luaL_Reg functions[] = {
     {"spawn", repl_spawn},
     {"set_main", repl_set_main},
     {"error_text", repl_error_text},
+    {"keep_source", repl_keep_source},
     {"modules", repl_modules},
     {"source", repl_source},
     {"pages", repl_pages},

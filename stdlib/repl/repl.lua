@@ -204,6 +204,10 @@ local function read_chunk(self)
     local f, what = chunk.load(text, self.env)
     if f or what then
       self.front:remember(text)
+      -- A single line stands right above its error.
+      if self.front.is_main then
+        core.keep_source(text:find "\n" and text or "")
+      end
       return f, not f and self:error_text(what) or nil
     end
   end

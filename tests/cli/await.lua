@@ -70,7 +70,7 @@ test("they clean up after an error, too", function()
     await asyncio.sleep(0)
     error "main"]]}
   equal(out, "cleaned\n")
-  has(err, ":6: main\nstack traceback:\n")
+  has(err, ":6: main\n    error \"main\"\nstack traceback:\n")
   equal(status, 1)
 end)
 

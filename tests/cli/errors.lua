@@ -15,7 +15,7 @@ end
 test("an error is told with its traceback", function()
   local err, path = fails "local function f()\n  error 'oops'\nend\nf()"
   equal(err, table.concat({
-    ("%s: %s:2: oops"):format(cli.name, path),
+    ("%s: %s:2: oops"):format(cli.name, path) .. cli.shown "error 'oops'",
     "stack traceback:",
     "\t[C]: in function 'error'",
     ("\t%s:2: in local 'f'"):format(path),

@@ -231,8 +231,8 @@ test("a syntax error has no traceback", function()
     cli.name .. ": (command line):1: syntax error near <eof>\n")
   local script = cli.script "x = 1\nx = = 2"
   _, _, err = run{script}
-  equal(err, ("%s: %s:2: unexpected symbol near '='\n"):format(cli.name,
-    script))
+  equal(err, ("%s: %s:2: unexpected symbol near '='%s\n"):format(cli.name,
+    script, cli.shown "x = = 2"))
 end)
 
 cli.finish()

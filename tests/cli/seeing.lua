@@ -16,7 +16,7 @@ test("a step that blocks is reported while it runs, and its length", function()
     end
     block()]]}
   equal(status, 0)
-  has(err, "which blocks the loop\nstack traceback:\n")
+  has(err, "which blocks the loop\n    ")
   has(err, "in local 'block'")
   has(err, "neap: a step took ")
 end)
@@ -86,6 +86,43 @@ test("neap ps refuses what is no neap", function()
   status, _, err = cli.run{"ps", "me"}
   equal(status, 1)
   has(err, "the number of a process")
+end)
+
+test("an error shows the line that it is about", function()
+  local path = cli.script "local x\n\n  local y = x.field\n"
+  local _, _, err = cli.run{path}
+  has(err, "(local 'x')\n    local y = x.field\nstack traceback:\n")
+  _, _, err = cli.run{"-e", "local x\nerror 'bad'"}
+  has(err, "neap: (command line):2: bad\n    error 'bad'\nstack traceback:\n")
+  _, _, err = cli.run{"-e", "local x\nlocal y = = 1"}
+  has(err, "near '='\n    local y = = 1\n")
+end)
+
+test("so do reports, and the errors of a group", function()
+  local _, _, err = cli.run{cli.script [[
+    local async function fail()
+      error "bad"
+    end
+    fail()
+    collectgarbage()
+    asyncio.create_task(fail())
+    local tg <close> = asyncio.TaskGroup()
+    tg:create_task(fail())]]}
+  has(err, "was never awaited\n    fail()\n")
+  has(err, ": bad\n      error \"bad\"\n  stack traceback:\n")
+  has(err, "was never retrieved: ")
+  has(err, ": bad\n    error \"bad\"\nstack traceback:\n")
+end)
+
+test("a file that has changed, and a long line, are not shown as it was",
+     function()
+  local path = cli.script("local x = 1\nio.open(arg[0], 'a'):write " ..
+    "'--' :close() error 'bad'")
+  local _, _, err = cli.run{path}
+  has(err, ":2: bad\nstack traceback:\n")
+  path = cli.script("error(nil .. '" .. ("x"):rep(1000) .. "')")
+  _, _, err = cli.run{path}
+  has(err, "\n    error(nil .. '" .. ("x"):rep(146) .. "...\n")
 end)
 
 cli.finish()

@@ -29,7 +29,7 @@ typedef struct Host {
   lua_State *L;
   long blocks;
   int warnings, errors;
-  char text[256], file[64]; /* of the last report */
+  char text[256], file[64], source[64]; /* of the last report */
   int line;
 } Host;
 
@@ -50,6 +50,8 @@ static inline void on_report(neap_Vm *vm, const neap_Report *report) {
   snprintf(host->file, sizeof host->file, "%s",
            report->file != NULL ? report->file : "");
   host->line = report->line;
+  snprintf(host->source, sizeof host->source, "%s",
+           report->source != NULL ? report->source : "");
 }
 
 static inline void host_open(Host *host, struct uv_loop_s *loop) {

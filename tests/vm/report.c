@@ -77,10 +77,49 @@ static void test_places(void) {
   }
 }
 
+static void test_kept_sources(void) {
+  static const char text[] = "local f\n\tf() -- the call\n";
+  Host host;
+  int n;
+  host_open(&host, NULL);
+  neap_keep_source(host.L, "host", text, sizeof text - 1);
+  start(host.L, text);
+  expect(neap_wait(host.L, 1, &n) == LUA_ERRRUN);
+  neap_error_text(host.L, -1, 1);
+  expect(strstr(lua_tostring(host.L, -1),
+                "\n    f() -- the call\nstack traceback:") != NULL);
+  lua_settop(host.L, 0);
+  /* Two texts by one name: the last one, and in its main chunk only. */
+  expect(run(&host, "function g()\n\n error 'old' end") == LUA_OK);
+  neap_keep_source(host.L, "host", "g(\n)", 5);
+  start(host.L, "g(\n)");
+  expect(neap_wait(host.L, 1, &n) == LUA_ERRRUN);
+  neap_error_text(host.L, -1, 1);
+  expect(strstr(lua_tostring(host.L, -1), "old\nstack") != NULL);
+  lua_settop(host.L, 0);
+  host_close(&host);
+}
+
+static void test_reported_source(void) {
+  static const char text[] = "asyncio._call_soon(function()\n"
+                             " error 'x' end) await asyncio.sleep(0)";
+  Host host;
+  host_open(&host, NULL);
+  expect(run(&host, text) == LUA_OK);
+  expect(host.errors == 1 && host.line == 2 && *host.source == '\0');
+  neap_keep_source(host.L, "host", text, sizeof text - 1);
+  expect(run(&host, text) == LUA_OK);
+  expect(host.errors == 2 && strcmp(host.source,
+         "error 'x' end) await asyncio.sleep(0)") == 0);
+  host_close(&host);
+}
+
 int main(void) {
   test_reports();
   test_error_text();
   test_places();
+  test_kept_sources();
+  test_reported_source();
   if (failures == 0) printf("report: ok\n");
   return failures != 0;
 }

@@ -47,6 +47,7 @@ typedef struct neap_Report {
   const char *task;      /* whose error it is, or NULL */
   const char *file;      /* where in the script, as Lua shows it, or NULL */
   int line;              /* 0 if `file` is NULL */
+  const char *source;    /* the text of that line, or NULL */
 } neap_Report;
 
 enum {
@@ -119,6 +120,14 @@ NEAP_API int neap_load(lua_State *L, const char *text, size_t length,
                        const char *name, const char *mode);
 NEAP_API int neap_loadfile(lua_State *L, const char *filename,
                            const char *mode);
+
+/*
+ * Has lines of `text` shown under errors of a chunk that is called `name` in
+ * messages ("=settings" is called "settings"), as those of files are. It is
+ * copied; a later text by the same name replaces it.
+ */
+NEAP_API void neap_keep_source(lua_State *L, const char *name,
+                               const char *text, size_t length);
 
 /*
  * Translates source text to plain Lua, pushes it as a string and returns
@@ -194,8 +203,9 @@ NEAP_API int neap_exiting(neap_Vm *vm, int *code);
 
 /*
  * Pushes the text that a person should see for an uncaught error: the
- * message at `index` as text and the traceback across tasks that the machine
- * kept for it (the task at `task`, 0 if none).
+ * message at `index` as text, the line of the script that it names, if that
+ * can be found, and the traceback across tasks that the machine kept for it
+ * (the task at `task`, 0 if none).
  */
 NEAP_API void neap_error_text(lua_State *L, int index, int task);
 

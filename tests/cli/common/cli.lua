@@ -26,6 +26,11 @@ cli.is_neap = cli.interpreter:find "neap[^/]*$" ~= nil
 cli.bottom = cli.is_neap and "" or "\t[C]: in ?\n"
 cli.name = cli.is_neap and "neap" or cli.interpreter
 
+-- The line of the script that neap shows under an error.
+function cli.shown(text)
+  return cli.is_neap and "\n    " .. text or ""
+end
+
 function cli.quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
