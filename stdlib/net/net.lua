@@ -156,7 +156,8 @@ function net.tls_context(options) return tls().new_context(options) end
 local tcp_options = {
   host = arguments.name, port = remote_port, timeout = arguments.seconds,
   nodelay = arguments.boolean, tls = tls_options,
-  server_hostname = arguments.name,
+  server_hostname = arguments.name, family = address_family,
+  servers = server_list,
 }
 local path_options = {
   path = socket_path, timeout = arguments.seconds, tls = tls_options,
@@ -167,72 +168,28 @@ local function unless_connected(stream)
   return asyncio.defer(function(e) if e ~= nil then stream:close() end end)
 end
 
--- Several addresses race for a connection (RFC 8305): one begins when the
--- one before it has failed or has had its chance for STAGGER seconds.
-local STAGGER = 0.25
-
--- The families take turns, the resolver's favourite first.
-local function interleave(addresses)
-  local first, second, order = {}, {}, {}
-  local favourite = is_six(addresses[1])
-  for _, address in ipairs(addresses) do
-    local list = is_six(address) == favourite and first or second
-    list[#list + 1] = address
-  end
-  for i = 1, math.max(#first, #second) do
-    order[#order + 1] = first[i]
-    order[#order + 1] = second[i]
-  end
-  return order
-end
-
-local function race(addresses, attempt)
-  local tasks, pending, winner, failure = {}, {}, nil, nil
-  local _ <close> = asyncio.defer(function()
-    for _, task in ipairs(pending) do task:cancel() end
-    if #pending > 0 then await asyncio.wait(pending) end
-    for _, task in ipairs(tasks) do
-      -- One may have won just as we did, or were cancelled.
-      local ok, stream = pcall(task.result, task)
-      if ok and stream ~= winner then stream:close() end
-    end
-  end)
-  for i, address in ipairs(addresses) do
-    tasks[i] = asyncio.create_task(attempt(address))
-    pending[#pending + 1] = tasks[i]
-    repeat
-      local done
-      done, pending = await asyncio.wait(pending, {
-        timeout = i < #addresses and STAGGER or nil,
-        return_when = "FIRST_COMPLETED",
-      })
-      for _, task in ipairs(done) do
-        if task:exception() == nil then
-          winner = task:result()
-          return winner
-        end
-        failure = task:exception()
-      end
-    until #done > 0 and i < #addresses or #pending == 0 or #done == 0
-  end
-  error(failure, 0)
+-- The addresses of one family, for the race.
+local function look_up(options, family)
+  local host = options.host
+  local found = await net.resolve(host, {family = family,
+    servers = options.servers})
+  if #found > 0 then return found end
+  error(asyncio.DNSError.new("connect " .. host .. ": no address",
+    {code = "EAI_NODATA"}), 0)
 end
 
 local function connect_host(options)
-  local host, nodelay = options.host, option(options.nodelay, true)
-  local addresses = await net.resolve(host)
+  local nodelay = option(options.nodelay, true)
   local async function attempt(address)
     local stream = core.socket(true)
     local _ <close> = unless_connected(stream)
     await core.connect(stream, address, options.port, nodelay)
     return stream
   end
-  if #addresses == 0 then
-    error(asyncio.DNSError.new("connect " .. host .. ": no address",
-      {code = "EAI_NODATA"}), 0)
-  end
-  if #addresses == 1 then return await attempt(addresses[1]) end
-  return race(interleave(addresses), attempt)
+  if core.is_address(options.host) then return await attempt(options.host) end
+  return require "neap.net.race"(
+    options.family and {options.family} or {6, 4},
+    async function(family) return look_up(options, family) end, attempt)
 end
 
 -- While the server's backlog is full, the kernel says so instead of waiting.

@@ -46,6 +46,7 @@ local records = {
   ["wrong.example"] = {A = {"\192\0\2\9"}},
   ["late.example"] = {A = {"\192\0\2\8"}},
   ["race.example"] = {A = {"\127\0\0\1"}, AAAA = {("\0"):rep(15) .. "\1"}},
+  ["cutrace.example"] = {A = {"\127\0\0\1"}},
 }
 
 local function type_name(number)
@@ -54,7 +55,7 @@ local function type_name(number)
   end
 end
 
--- Gives the name, and the answer to the question in `message`.
+-- Gives the name, the answer to the question in `message`, and its type.
 local function answer(message, over_tcp)
   local id, labels, at = message:sub(1, 2), {}, 13
   while message:byte(at) ~= 0 do
@@ -69,7 +70,7 @@ local function answer(message, over_tcp)
   local code = here and 0 or 3
   if name == "fails.example" then code = 2 end
   if name == "refused.example" then code = 5 end
-  local cut = name == "cut.example" and not over_tcp
+  local cut = name:find "^cut" and not over_tcp
   if cut then list = {} end
   local parts = {id, string.pack(">I2I2I2I2I2",
     0x8180 | code | (cut and 0x200 or 0), 1, #list, 0, 0), question}
@@ -77,14 +78,26 @@ local function answer(message, over_tcp)
     parts[#parts + 1] = "\xc0\12"
       .. string.pack(">I2I2I4s2", number, 1, 60, data)
   end
-  return name, table.concat(parts)
+  return name, table.concat(parts), type_name(number)
 end
 
--- Runs f{servers=} while a name server listens on UDP and TCP.
-local function with_server(f)
-  local tcp <close> = net.listen{}
-  local port = tcp:sockname().port
-  local udp <close> = net.udp{host = "127.0.0.1", port = port}
+-- A TCP server and a UDP socket on the same port.
+local function both()
+  while true do
+    local tcp = net.listen{}
+    local port = tcp:sockname().port
+    local ok, udp = pcall(net.udp, {host = "127.0.0.1", port = port})
+    if ok then return tcp, udp, port end
+    tcp:close() -- somebody else has the other one
+  end
+end
+
+-- Runs f{servers=} while a name server listens on UDP and TCP. It answers
+-- questions of a type in `held` only when that Event is set.
+local function with_server(f, held)
+  local tcp, udp, port = both()
+  local _ <close> = tcp
+  local _ <close> = udp
   local over_tcp = asyncio.create_task(tcp:serve(async function(conn)
     while true do
       local head = await conn:read(2)
@@ -94,10 +107,19 @@ local function with_server(f)
       await conn:write(string.pack(">s2", reply))
     end
   end))
+  local late <close> = asyncio.TaskGroup()
+  local async function answer_later(event, reply, from)
+    await event:wait()
+    await udp:send(reply, from.host, from.port)
+  end
   local over_udp = asyncio.create_task((async function()
     while true do
       local message, from = await udp:recv()
-      local name, reply = answer(message)
+      local name, reply, kind = answer(message)
+      if held and held[kind] then
+        late:create_task(answer_later(held[kind], reply, from))
+        name = "silent.example"
+      end
       if name == "wrong.example" then
         local other = string.char((message:byte(1) + 1) % 256)
         await udp:send(other .. reply:sub(2):gsub("\192\0\2\9", "\9\9\9\9"),
@@ -114,6 +136,7 @@ local function with_server(f)
   local _ <close> = asyncio.defer(function()
     over_udp:cancel()
     over_tcp:cancel()
+    late:cancel()
     await asyncio.wait {over_udp, over_tcp}
   end)
   local server = "127.0.0.1:" .. port
@@ -200,6 +223,70 @@ test("many names are asked for at once", async function()
       equal(found, {"192.0.2.4"})
     end
   end)
+end)
+
+-- == Connecting by name =================================================
+
+test("connect does not wait for an address of the other family",
+    async function()
+  local held = {AAAA = asyncio.Event()}
+  with_server(function(with)
+    local server <close> = net.listen{}
+    local connecting = asyncio.create_task(net.connect("race.example",
+      server:sockname().port, with()))
+    local other <close> = await server:accept()
+    local conn <close> = await connecting
+    equal(conn:peername().host, "127.0.0.1")
+  end, held)
+end)
+
+test("connect begins before the other family's answer", async function()
+  local ok, server = pcall(net.listen, {host = "::1"})
+  if not ok then return end -- a machine without IPv6
+  local _ <close> = server
+  with_server(function(with)
+    local connecting = asyncio.create_task(net.connect("race.example",
+      server:sockname().port, with()))
+    local other <close> = await server:accept()
+    local conn <close> = await connecting
+    equal(conn:peername().host, "::1")
+  end, {A = asyncio.Event()})
+end)
+
+test("an answer that comes after a failure is used", async function()
+  local held = {A = asyncio.Event()}
+  with_server(function(with)
+    local server <close> = net.listen{} -- nobody is at ::1 with this port
+    local connecting = asyncio.create_task(net.connect("race.example",
+      server:sockname().port, with()))
+    for _ = 1, 10 do await asyncio.sleep(0) end
+    held.A:set()
+    local conn <close> = await connecting
+    equal(conn:peername().host, "127.0.0.1")
+  end, held)
+end)
+
+test("connect understands cut answers, and one family", async function()
+  with_server(function(with)
+    local server <close> = net.listen{}
+    local port = server:sockname().port
+    local a <close> = await net.connect("cutrace.example", port, with())
+    local b <close> = await net.connect("race.example", port,
+      with{family = 4})
+    equal(b:peername().host, "127.0.0.1")
+    expect_error(asyncio.DNSError, net.connect, "none.example", port, with())
+    expect_error(asyncio.DNSError, net.connect, "cutrace.example", port,
+      with{family = 6})
+  end)
+end)
+
+test("connect ends with its limit if no name server answers",
+    async function()
+  with_server(function(with)
+    local e = expect_error(asyncio.TimeoutError, net.connect, "race.example",
+      1, with{timeout = 0.02})
+    equal(e.message, "connect race.example:1: timed out")
+  end, {A = asyncio.Event(), AAAA = asyncio.Event()})
 end)
 
 -- == What is not ========================================================
