@@ -427,6 +427,8 @@ end
 
 Signals.__close = Signals.close
 
+function Signals:closed() return self._closed == true end
+
 -- What listens does not hold the iterator, so that this can be collected.
 local function listen(self, signal)
   local box, name = self._box, nil
