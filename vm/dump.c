@@ -6,14 +6,22 @@
  */
 #include "vm.h"
 
+static void push_name(lua_State *L, neap_Task *t) {
+  if (t->future == NULL) { /* it has none of its own */
+    lua_pushfstring(L, "Task-%d", (int)t->id);
+    return;
+  }
+  np_task_push(L, t);
+  np_future_name_push(L, -1);
+  lua_remove(L, -2);
+}
+
 /* Pushes what a task that is parked on a future waits for. */
 static void push_awaited(lua_State *L, np_Future *f) {
   if (f->task != NULL) {
-    np_task_push(L, f->task);
-    np_future_name_push(L, -1);
+    push_name(L, f->task);
     lua_pushfstring(L, "task '%s'", lua_tostring(L, -1));
-    lua_replace(L, -3);
-    lua_pop(L, 1);
+    lua_remove(L, -2);
   } else if (f->flags & NP_F_GATHER) {
     lua_pushfstring(L, "gather, %d to go", (int)np_gather_pending(f));
   } else if (f->flags & NP_F_GROUP) {
@@ -22,6 +30,21 @@ static void push_awaited(lua_State *L, np_Future *f) {
   } else {
     lua_pushliteral(L, "a future");
   }
+}
+
+/* Adds the task's id to the list on top. */
+static void add_id(void *arg, neap_Task *t) {
+  lua_State *L = arg;
+  lua_pushinteger(L, (lua_Integer)(uint32_t)t->id);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+}
+
+/* The tasks that a future needs to end. */
+static void visit_awaited(np_Future *f, void (*visit)(void *, neap_Task *),
+                          void *arg) {
+  if (f->task != NULL) visit(arg, f->task);
+  else if (f->flags & NP_F_GATHER) np_gather_tasks(f, visit, arg);
+  else if (f->flags & NP_F_GROUP) np_group_tasks(f, visit, arg);
 }
 
 /* "read 127.0.0.1:80" */
@@ -53,10 +76,12 @@ static void push_wait(lua_State *L, neap_Task *t) {
   }
 }
 
-/* Pushes the name of the library function that the script awaits, or nil. */
+/* Pushes the name of the library function that the script awaits and its
+ * first argument, the object if it is a method; or two nils. */
 static void push_call(lua_State *L, neap_Task *t) {
   lua_Debug ar;
-  int level, found = 0;
+  int level;
+  lua_pushnil(L);
   lua_pushnil(L);
   if (t->L == NULL || t == t->vm->current) return;
   for (level = 0; lua_getstack(t->L, level, &ar); level++) {
@@ -71,21 +96,20 @@ static void push_call(lua_State *L, neap_Task *t) {
     lua_rawget(L, -2);
     lua_remove(L, -2);
     if (lua_type(L, -1) == LUA_TSTRING) {
+      lua_replace(L, -3);
+      if (lua_getlocal(t->L, &ar, 1) != NULL) lua_xmove(t->L, L, 1);
+      else lua_pushnil(L);
       lua_replace(L, -2);
-      found = 1;
     } else {
       lua_pop(L, 1);
     }
   }
-  if (found) return;
 }
 
 static void push_task(lua_State *L, neap_Task *t) {
-  lua_createtable(L, 0, 8);
-  np_task_push(L, t);
-  np_future_name_push(L, -1);
-  lua_setfield(L, -3, "name");
-  lua_setfield(L, -2, "task");
+  lua_createtable(L, 0, 12);
+  push_name(L, t);
+  lua_setfield(L, -2, "name");
   lua_pushinteger(L, (lua_Integer)(uint32_t)t->id);
   lua_setfield(L, -2, "id");
   lua_pushinteger(L, t->parent);
@@ -96,7 +120,17 @@ static void push_task(lua_State *L, neap_Task *t) {
   push_wait(L, t);
   lua_setfield(L, -2, "waits");
   push_call(L, t);
+  lua_setfield(L, -3, "object");
   lua_setfield(L, -2, "call");
+  if (t->cancelling > 0) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "cancelling");
+  }
+  if (t->awaiting != NULL && t->awaiting->state == NP_PENDING) {
+    lua_newtable(L);
+    visit_awaited(t->awaiting, add_id, L);
+    lua_setfield(L, -2, "awaits");
+  }
   if (t->source != 0) {
     np_site_push(L, t->line, t->source);
     lua_setfield(L, -2, "spawned");
@@ -107,8 +141,8 @@ static void push_task(lua_State *L, neap_Task *t) {
   }
 }
 
-/* _tasks() -> list of tables: task, name, id, parent, age, waits, call,
- * spawned, stack */
+/* _tasks() -> list of tables: name, id, parent, age, cancelling, waits, call,
+ * object, awaits (a list of ids), spawned, stack */
 static int tasks(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   neap_Task *t;

@@ -230,6 +230,17 @@ static void future_ended(neap_Vm *vm, np_Node *node) {
 
 uint32_t np_gather_pending(np_Future *f) { return ((Gather *)f)->pending; }
 
+void np_gather_tasks(np_Future *f, void (*visit)(void *, neap_Task *),
+                     void *arg) {
+  Gather *g = (Gather *)f;
+  uint32_t i;
+  for (i = 0; i < g->n; i++) {
+    if (g->child[i].task != NULL) visit(arg, g->child[i].task);
+    else if (g->child[i].future != NULL && g->child[i].future->task != NULL)
+      visit(arg, g->child[i].future->task);
+  }
+}
+
 /* == Starting ========================================================= */
 
 /* Number of an earlier awaitable that is the one at `index`, or 0. */

@@ -81,6 +81,12 @@ static void task_done(neap_Vm *vm, np_Sink *s, neap_Task *t) {
 
 uint32_t np_group_count(np_Future *f) { return ((Group *)f)->count; }
 
+void np_group_tasks(np_Future *f, void (*visit)(void *, neap_Task *),
+                    void *arg) {
+  neap_Task *t;
+  for (t = ((Group *)f)->first; t != NULL; t = t->group_next) visit(arg, t);
+}
+
 /* _group(errors) -> group of the running task */
 static int group_new(lua_State *L) {
   neap_Task *t = np_vm(L)->current;

@@ -240,10 +240,12 @@ static int handled_by(int sig, void (*handler)(int)) {
   return sigaction(sig, NULL, &now) == 0 && now.sa_handler == handler;
 }
 
+/* Only an interrupt ends the system call that a script waits in. */
 static void handle(int sig, void (*handler)(int)) {
   struct sigaction action;
   memset(&action, 0, sizeof(action));
   action.sa_handler = handler;
+  action.sa_flags = sig == SIGINT ? 0 : SA_RESTART;
   sigemptyset(&action.sa_mask);
   (void)sigaction(sig, &action, NULL); /* fails for a bad signal only */
 }
@@ -796,7 +798,7 @@ static int flush_output(void) {
 
 int main(int argc, char **argv) {
   char name[] = "neap", *only_name[] = {name, NULL};
-  char execute[] = "-e", call_ps[64], *ps[] = {name, execute, call_ps, NULL};
+  char execute[] = "-e", call_ps[160], *ps[] = {name, execute, call_ps, NULL};
   Host host = {.argc = argc, .argv = argv, .program = "neap"};
   if (argc < 1) {
     host.argc = 1;
@@ -815,7 +817,10 @@ int main(int argc, char **argv) {
       complain("neap", "ps needs the number of a process");
       return EXIT_FAILURE;
     }
-    snprintf(call_ps, sizeof(call_ps), "require 'neap.ps' '%s'", argv[2]);
+    snprintf(call_ps, sizeof(call_ps),
+             "local ok, e = pcall(require 'neap.ps', '%s') if not ok then "
+             "io.stderr:write('neap: ', tostring(e), '\\n') os.exit(1, true) "
+             "end", argv[2]);
     host.argc = 3;
     host.argv = ps;
   }

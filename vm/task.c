@@ -605,6 +605,14 @@ static int context_set(lua_State *L) {
   return 0;
 }
 
+/* _task_id() -> number of the running task, 0 outside of one */
+static int task_id(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  lua_pushinteger(L, vm->current != NULL ?
+                     (lua_Integer)(uint32_t)vm->current->id : 0);
+  return 1;
+}
+
 static int is_main(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   lua_pushboolean(L, vm->current != NULL &&
@@ -617,7 +625,7 @@ void np_task_open(lua_State *L) {
     {"create_task", create_task}, {"current_task", current_task},
     {"all_tasks", all_tasks}, {"time", task_time},
     {"_context", context_get}, {"_set_context", context_set},
-    {"_is_main", is_main}, {NULL, NULL}};
+    {"_is_main", is_main}, {"_task_id", task_id}, {NULL, NULL}};
   static const neap_Async async[] = {{"sleep", task_sleep}, {NULL, NULL}};
   neap_Vm *vm = np_vm(L);
   lua_newtable(L);

@@ -509,6 +509,12 @@ void np_gather_open(lua_State *L);
 uint32_t np_gather_pending(np_Future *f);
 uint32_t np_group_count(np_Future *f);
 
+/* Calls visit(arg, t) for each of its tasks that has not ended. */
+void np_gather_tasks(np_Future *f, void (*visit)(void *, neap_Task *),
+                     void *arg);
+void np_group_tasks(np_Future *f, void (*visit)(void *, neap_Task *),
+                    void *arg);
+
 /* Pushes the name of the task or future at `index`. */
 void np_future_name_push(lua_State *L, int index);
 

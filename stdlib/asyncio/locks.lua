@@ -6,7 +6,7 @@
 
 local asyncio = asyncio
 local Future, catch = asyncio.Future, asyncio.catch
-local attempt = asyncio._attempt
+local attempt, task_id = asyncio._attempt, asyncio._task_id
 
 -- == Waiters ============================================================
 
@@ -47,6 +47,16 @@ local function anybody(list)
   return false
 end
 
+-- How many wait, as text; for dump.lua.
+local function count(list)
+  local n = 0
+  for i = list.first, list.last do
+    local f = list[i]
+    if f and not f:done() then n = n + 1 end
+  end
+  return n .. " waiting"
+end
+
 local function class(name, methods)
   methods.__index = methods
   methods.__name = name
@@ -58,7 +68,7 @@ end
 local Lock = class("Lock", {})
 
 --- lock:locked() -> boolean
-function Lock:locked() return self.held end
+function Lock:locked() return self.held ~= false end
 
 local function wake_lock(self)
   local f = self.waiters[self.waiters.first]
@@ -70,7 +80,7 @@ end
 -- Waits until the lock is free, and takes it. What it gives is for `<close>`.
 async function Lock:acquire()
   if not self.held and not anybody(self.waiters) then
-    self.held = true
+    self.held = task_id()
     return self
   end
   local f, i = enqueue(self.waiters)
@@ -80,7 +90,7 @@ async function Lock:acquire()
     if not self.held then wake_lock(self) end
     error(e, 0)
   end
-  self.held = true
+  self.held = task_id()
   return self
 end
 
@@ -95,6 +105,14 @@ function Lock:release()
 end
 
 function Lock:__close() self:release() end
+
+-- `held` is the number of the task, or false.
+function Lock:_describe(_, name_of)
+  local holder = name_of(self.held)
+  return ("%s, %s"):format(holder and ("held by '%s'"):format(holder)
+    or self.held and "held by nobody that runs" or "free",
+    count(self.waiters)), self.held or nil
+end
 
 --- asyncio.Lock() -> lock
 --
@@ -142,6 +160,8 @@ end
 --- asyncio.Event() -> event
 --
 -- Something that happens once, until it is cleared.
+function Event:_describe() return count(self.waiters) end
+
 local function new_event()
   return setmetatable({value = false, waiters = waiters()}, Event)
 end
@@ -238,6 +258,11 @@ function Condition:notify_all()
   notify(self, math.huge)
 end
 
+function Condition:_describe(method, name_of)
+  if method == "acquire" then return self.lock:_describe(method, name_of) end
+  return count(self.waiters)
+end
+
 --- asyncio.Condition([lock]) -> condition
 --
 -- A lock (its own, or the given one) and the news that something has changed.
@@ -300,6 +325,7 @@ function Semaphore:release()
   wake_semaphore(self)
 end
 
+function Semaphore:_describe() return count(self.waiters) end
 function Semaphore:__close() self:release() end
 
 --- asyncio.Semaphore([n = 1]) -> semaphore
@@ -391,6 +417,10 @@ end
 async function Barrier:abort()
   self.state = "broken"
   changed(self)
+end
+
+function Barrier:_describe()
+  return ("%d of %d are there"):format(self.count, self.size)
 end
 
 --- asyncio.Barrier(parties) -> barrier

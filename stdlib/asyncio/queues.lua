@@ -248,6 +248,16 @@ function Queue:shutdown(immediate)
   wake_all(self, PUTTERS)
 end
 
+local waiters = {get = GETTING, put = PUTTING, join = JOINING}
+local reasons = {get = "empty", put = "full"}
+
+-- For dump.lua.
+function Queue:_describe(method)
+  local waiting = waiters[method]
+  return waiting and ("%s, %d waiting"):format(reasons[method] or
+    self[UNFINISHED] .. " not done", self[waiting])
+end
+
 -- == Other orders =======================================================
 
 local function derive(name)

@@ -44,5 +44,6 @@ return function(pid)
       return
     end
   until asyncio.time() > limit
-  error(("process %s has not answered in %d s"):format(pid, WAIT), 0)
+  error(("process %s has not answered in %d s: it runs a C function, and will "
+    .. "tell on its stderr when that returns"):format(pid, WAIT), 0)
 end

@@ -54,13 +54,62 @@ test("dump_tasks tells what each task waits for", function()
   has(out, "7 tasks\n")
   has(out, ": runs now\n")
   has(out, "    getter (")
-  has(out, "): Queue:get\n")
+  has(out, "): Queue:get (empty, 1 waiting)\n")
   has(out, "): gather, 2 to go\n")
   has(out, "): sleep, 8.9")
   has(out, "): task 'getter'\n")
   has(out, "): has not started\n")
   has(out, "in async function 'get'")
   has(out, "spawned at ")
+end)
+
+test("it names the holder of a lock, and a deadlock", function()
+  local status, out = cli.run{cli.script [[
+    local a, b = asyncio.Lock(), asyncio.Lock()
+    local async function both(first, second)
+      local _ <close> = await first:acquire()
+      await asyncio.sleep(0)
+      local _ <close> = await second:acquire()
+    end
+    asyncio.create_task(both(a, b), {name = "one"})
+    asyncio.create_task(both(b, a), {name = "two"})
+    local x, y
+    local async function f() await y end
+    local async function g() await asyncio.gather(asyncio.sleep(9), x) end
+    x = asyncio.create_task(f(), {name = "x"})
+    y = asyncio.create_task(g(), {name = "y"})
+    local async function free() await asyncio.sleep(9) end
+    local z = asyncio.create_task(free(), {name = "z"})
+    asyncio.create_task((async function() await z end)())
+    for _ = 1, 5 do await asyncio.sleep(0) end
+    asyncio.dump_tasks(io.stdout)]]}
+  equal(status, 0)
+  has(out, "\n  deadlock: 'one' waits for 'two', which waits for 'one'\n")
+  has(out, "\n  deadlock: 'x' waits for 'y', which waits for 'x'\n")
+  has(out, "): Lock:acquire (held by 'two', 1 waiting)\n")
+  has(out, "awaited by 'one'\n")
+  equal(select(2, out:gsub("deadlock", "")), 2)
+end)
+
+test("many tasks that are alike are told as one", function()
+  local status, out = cli.run{cli.script [[
+    local async function nap() await asyncio.sleep(9) end
+    local list = {}
+    for i = 1, 10000 do list[i] = nap() end
+    local all = asyncio.gather(list)
+    local async function down(n)
+      if n == 0 then await asyncio.sleep(9) end
+      await asyncio.create_task(down(n - 1))
+    end
+    asyncio.create_task(down(30))
+    for _ = 1, 40 do await asyncio.sleep(0) end
+    asyncio.dump_tasks(io.stdout)
+    all:cancel()
+    pcall(await, all)]]}
+  equal(status, 0)
+  has(out, "10032 tasks\n")
+  has(out, "    10000 tasks, 'Task-2' to 'Task-10001' (")
+  assert(#out < 20000)
 end)
 
 test("neap ps tells of a neap that waits, and of one that computes", function()
@@ -77,6 +126,25 @@ test("neap ps tells of a neap that waits, and of one that computes", function()
     has(out, "1 task\n")
     has(out, "in main chunk")
   end
+end)
+
+test("neap ps gives up on one that is in a C function", function()
+  -- It reads from the pipe that this keeps open.
+  local pidfile = cli.path "pid"
+  local pipe = assert(io.popen(("exec %s -e %s"):format(cli.interpreter,
+    cli.quote(("io.open(%q, 'w'):write(io.open('/proc/self/stat'):read 'n')"
+      .. ":close() assert(io.read() == 'line')"):format(pidfile))), "w"))
+  local pid
+  repeat
+    local file = io.open(pidfile)
+    pid = file and file:read "n"
+    if file then file:close() end
+  until pid
+  local status, _, err = cli.run{"ps", tostring(pid)}
+  equal(status, 1)
+  has(err, "has not answered in 3 s: it runs a C function")
+  pipe:write "line\n" -- which the signal has not taken away
+  assert(pipe:close())
 end)
 
 test("neap ps refuses what is no neap", function()

@@ -19,7 +19,7 @@ local function waits_for(coroutine)
   end)
   for _ = 1, 3 do await asyncio.sleep(0) end
   for _, found in ipairs(asyncio._tasks()) do
-    if found.task == task then return found.waits end
+    if found.name == task:get_name() then return found.waits end
   end
 end
 
