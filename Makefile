@@ -33,7 +33,8 @@ HALVES  := $(wildcard $(ROOMS:%=%/*.lua))
 PAGES   := $(ROOMS:stdlib/%=$B/doc/%.md) doc/language.md doc/debugging.md
 SRC     := $(wildcard lib/*.c) $(filter-out vm/main.c,$(wildcard vm/*.c)) \
   $(wildcard $(ROOMS:%=%/*.c))
-OBJ     := $(SRC:%.c=$B/%.o) $B/modules.o
+TABLES  := $(ROOMS:stdlib/%=$B/modules/%.o) $B/modules.o $B/pages.o
+OBJ     := $(SRC:%.c=$B/%.o) $(TABLES)
 TESTS   := $(patsubst %.c,$B/%,$(wildcard tests/lib/*.c tests/vm/*.c))
 FUZZERS := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/*.c))
 CHECKS  ?= doors words headers warnings statics exports documented install \
@@ -113,7 +114,7 @@ $B/vm/%.o: MAY = -Ilib $(DOOR)
 $B/vm/main.o: MAY = $(DOOR)
 $B/stdlib/%.o: MAY = -Ilib $(DOOR) $(shell \
   pkg-config --cflags libuv $$(cat $(<D)/needs 2>/dev/null))
-$B/modules.o: MAY = $(DOOR) -Wno-overlength-strings
+$(TABLES): MAY = $(DOOR) -Wno-overlength-strings
 $B/tests/lib/%.o: MAY = -Ilib
 $B/tests/vm/%.o: MAY = $(DOOR)
 $B/tests/fuzz/%.o: MAY = -Ilib $(DOOR)
@@ -121,10 +122,16 @@ $B/tests/fuzz/%.o: MAY = -Ilib $(DOOR)
 $B/%.o: %.c $B/flags
 	@mkdir -p $(@D)
 	$(NEAPC) $(MAY) -MMD -MP -c -o $@ $<
-$B/modules.o: $B/modules.c $B/flags
+$(TABLES): %.o: %.c $B/flags
 	$(NEAPC) $(MAY) -MMD -MP -c -o $@ $<
-$B/modules.c: scripts/embed.sh $B/rooms $(HALVES) $(PAGES)
-	sh scripts/embed.sh $(ROOMS) $(PAGES) > $@.new && mv $@.new $@
+$B/modules.c: scripts/embed.sh $B/rooms
+	sh scripts/embed.sh --all $(ROOMS) > $@.new && mv $@.new $@
+$B/pages.c: scripts/embed.sh $B/rooms $(PAGES)
+	sh scripts/embed.sh --pages $(PAGES) > $@.new && mv $@.new $@
+$(ROOMS:stdlib/%=$B/modules/%.c): $B/modules/%.c: scripts/embed.sh $B/rooms \
+  $(HALVES)
+	@mkdir -p $(@D)
+	sh scripts/embed.sh stdlib/$* > $@.new && mv $@.new $@
 
 # A page is what doc/modules/ has, with the comments beside the functions;
 # those of asyncio's C half are in vm/.

@@ -23,6 +23,11 @@ np_Slab *np_slab_new(void) { return (np_Slab *)calloc(1, sizeof(np_Slab)); }
 
 void np_slab_free(np_Slab *s) { free(s); }
 
+void np_slab_expect(np_Slab *s, size_t size) {
+  (void)s;
+  (void)size;
+}
+
 size_t np_slab_trim(np_Slab *s, size_t keep) {
   (void)s;
   (void)keep;
@@ -369,6 +374,19 @@ np_Slab *np_slab_new(void) {
   s->keep = WARM;
   s->big.next = s->big.prev = &s->big;
   return &s->base;
+}
+
+void np_slab_expect(np_Slab *base, size_t size) {
+#ifdef MADV_POPULATE_WRITE
+  Slab *s = (Slab *)(void *)base;
+  uintptr_t first = (uintptr_t)s->shared & -(uintptr_t)PAGE;
+  size_t room = (size_t)((uintptr_t)s->shared_end - first);
+  (void)madvise((void *)first, size < room ? size : room,
+                MADV_POPULATE_WRITE); /* or page by page, when it is used */
+#else
+  (void)base;
+  (void)size;
+#endif
 }
 
 void np_slab_free(np_Slab *base) {

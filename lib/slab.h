@@ -33,6 +33,12 @@ typedef struct np_Slab np_Slab;
 /* Makes an empty slab. */
 np_Slab *np_slab_new(void);
 
+/*
+ * Says that `size` bytes, not many, will be used soon: the system gives them
+ * at once, for half of what page after page would cost.
+ */
+void np_slab_expect(np_Slab *s, size_t size);
+
 /* Frees `s` and at once all blocks that it has given out. NULL is allowed. */
 void np_slab_free(np_Slab *s);
 

@@ -16,32 +16,28 @@
 #include "vm.h"
 
 static const char prelude[] =
-  "local begin, meta, callee, catch = ...\n"
+  "local begin, callee, calls = ...\n"
   "local function call(f, ...) return f(...) end\n"
   "local function await(v) return call(begin(v)) end\n"
-  "local function through(m, v) return await((m(v))) end\n"
-  "local function method(calls)\n"
-  "  return function(o, name, ...)\n"
-  "    return calls[callee(o, o[name], name)](o, ...)\n"
-  "  end\n"
-  "end\n"
-  "local function wrap(f) return function(...) return await((f(...))) end "
-  "end\n"
-  "local function guard(own, h)\n"
+  "return await, function(o, name, ...)\n"
+  "  return calls[callee(o, o[name], name)](o, ...)\n"
+  "end, function(f) return function(...) return await((f(...))) end end\n";
+
+/* What few programs need is compiled when one does. */
+static const char rest[] =
+  "local await, catch = ...\n"
+  "return function(m, v) return await((m(v))) end, function(own, h)\n"
   "  return function(e)\n"
   "    if own(e) then return e end\n"
   "    return h(e)\n"
   "  end\n"
-  "end\n"
-  "local function late(list, e)\n"
+  "end, function(list, e)\n"
   "  for i = 1, #list, 2 do\n"
   "    local ok, e2 = catch(list[i], list[i + 1] or nil)\n"
   "    if not ok then e = e2 end\n"
   "  end\n"
   "  return e\n"
-  "end\n"
-  "meta(through)\n"
-  "return await, method, wrap, guard, late\n";
+  "end\n";
 
 #define PRELUDE "=(neap)"
 
@@ -120,7 +116,7 @@ static np_Co *co_new(lua_State *L, int body, int first, int n) {
     lua_pushvalue(L, first + i);
     lua_setiuservalue(L, -2, i + 3);
   }
-  np_push(L, vm, NP_R_CO);
+  np_push_made(L, vm, NP_R_CO);
   lua_setmetatable(L, -2);
   return co;
 }
@@ -261,41 +257,54 @@ static int co_misuse(lua_State *L) {
                   lua_tostring(L, -1));
 }
 
-static void co_metatable(lua_State *L, int what, int gc,
-                         const void **pointer) {
-  static const char *const events[][2] = {
-    {"__index", "index"}, {"__newindex", "index"}, {"__call", "call"},
-    {"__eq", "compare"}, {"__lt", "compare"}, {"__le", "compare"},
-    {"__concat", "concatenate"}, {"__len", "get length of"},
-    {"__add", "perform arithmetic on"}, {"__sub", "perform arithmetic on"},
-    {"__mul", "perform arithmetic on"}, {"__div", "perform arithmetic on"},
-    {"__mod", "perform arithmetic on"}, {"__pow", "perform arithmetic on"},
-    {"__unm", "perform arithmetic on"}, {"__idiv", "perform arithmetic on"},
-    {"__band", "perform bitwise operation on"},
-    {"__bor", "perform bitwise operation on"},
-    {"__bxor", "perform bitwise operation on"},
-    {"__shl", "perform bitwise operation on"},
-    {"__shr", "perform bitwise operation on"},
-    {"__bnot", "perform bitwise operation on"}};
-  size_t i;
-  lua_newtable(L);
-  for (i = 0; i < sizeof events / sizeof *events; i++) {
-    lua_pushstring(L, events[i][1]);
-    lua_pushcclosure(L, co_misuse, 1);
-    lua_setfield(L, -2, events[i][0]);
+/* Sets misuse of the kind `attempt` for the events that follow, in both
+ * metatables, which are on top. */
+static void co_events(lua_State *L, const char *attempt,
+                      const char *const *events) {
+  lua_pushstring(L, attempt);
+  lua_pushcclosure(L, co_misuse, 1);
+  for (; *events != NULL; events++) {
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, *events);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -4, *events);
   }
+  lua_pop(L, 1);
+}
+
+static void co_common(lua_State *L) {
   lua_pushliteral(L, "coroutine object");
   lua_setfield(L, -2, "__name");
   lua_pushcfunction(L, co_tostring);
   lua_setfield(L, -2, "__tostring");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
-  if (gc) {
-    lua_pushcfunction(L, co_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  *pointer = lua_topointer(L, -1);
-  np_keep(L, np_vm(L), what);
+}
+
+/* The metatable of coroutine objects, and that of used ones. */
+void np_co_make_metatables(lua_State *L) {
+  static const char *const all[][15] = {
+    {"index", "__index", "__newindex"}, {"call", "__call"},
+    {"compare", "__eq", "__lt", "__le"}, {"concatenate", "__concat"},
+    {"get length of", "__len"},
+    {"perform arithmetic on", "__add", "__sub", "__mul", "__div", "__mod",
+     "__pow", "__unm", "__idiv"},
+    {"perform bitwise operation on", "__band", "__bor", "__bxor", "__shl",
+     "__shr", "__bnot"}};
+  neap_Vm *vm = np_vm(L);
+  size_t i;
+  lua_createtable(L, 0, 28);
+  lua_createtable(L, 0, 28);
+  for (i = 0; i < sizeof all / sizeof *all; i++)
+    co_events(L, all[i][0], all[i] + 1);
+  co_common(L);
+  vm->co_used = lua_topointer(L, -1);
+  np_keep(L, vm, NP_R_CO_USED);
+  co_common(L);
+  lua_pushcfunction(L, co_gc);
+  lua_setfield(L, -2, "__gc");
+  vm->co_new = lua_topointer(L, -1);
+  np_keep(L, vm, NP_R_CO);
 }
 
 /* == Async functions ================================================== */
@@ -345,6 +354,21 @@ static int async_global(lua_State *L) {
   if (lua_tocfunction(L, 1) == async_call) return 1;
   neap_async(L, NULL);
   return 1;
+}
+
+static void load_lua(lua_State *L, const char *text, size_t length) {
+  if (luaL_loadbufferx(L, text, length, PRELUDE, "t") != LUA_OK) lua_error(L);
+}
+
+void np_rest_make(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  load_lua(L, rest, sizeof rest - 1);
+  np_push(L, vm, NP_R_AWAIT);
+  lua_pushcfunction(L, np_catch);
+  lua_call(L, 2, 3);
+  np_keep(L, vm, NP_R_LATE);
+  np_keep(L, vm, NP_R_GUARD);
+  np_keep(L, vm, NP_R_THROUGH);
 }
 
 /* == Awaiting ========================================================= */
@@ -420,7 +444,7 @@ static int method_callee(lua_State *L) {
   return 1;
 }
 
-/* begin(v) -> f, ...: what to call for `await v`; upvalue 1 is `through` */
+/* begin(v) -> f, ...: what to call for `await v` */
 static int await_begin(lua_State *L) {
   np_Future *f;
   luaL_checkany(L, 1);
@@ -436,17 +460,10 @@ static int await_begin(lua_State *L) {
   }
   if (luaL_getmetafield(L, 1, "__await") == LUA_TNIL)
     return np_error(L, "attempt to await a %s value", luaL_typename(L, 1));
-  lua_pushvalue(L, lua_upvalueindex(1));
+  np_push_made(L, np_vm(L), NP_R_THROUGH);
   lua_insert(L, 1);
   lua_insert(L, 2);
   return 3;
-}
-
-/* meta(through) gives `begin`, upvalue 1 here, its upvalue */
-static int set_through(lua_State *L) {
-  lua_settop(L, 1);
-  lua_setupvalue(L, lua_upvalueindex(1), 1);
-  return 0;
 }
 
 static int pass(lua_State *L) { return lua_gettop(L); }
@@ -482,53 +499,40 @@ static int is_coroutine(lua_State *L) {
   return 1;
 }
 
-static void weak_table(lua_State *L, const char *mode) {
+void np_weak_push(lua_State *L, const char *mode) {
   lua_newtable(L);
-  lua_newtable(L);
+  lua_createtable(L, 0, 1);
   lua_pushstring(L, mode);
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
 }
 
 static void open_calls(lua_State *L) {
-  lua_newtable(L);
-  lua_newtable(L);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
+  np_weak_push(L, "k");
+  lua_getmetatable(L, -1);
   lua_pushcfunction(L, calls_index);
   lua_setfield(L, -2, "__index");
-  lua_setmetatable(L, -2);
+  lua_pop(L, 1);
   np_keep(L, np_vm(L), NP_R_CALLS);
 }
 
 static void open_prelude(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  if (luaL_loadbufferx(L, prelude, sizeof prelude - 1, PRELUDE, "t") !=
-      LUA_OK)
-    lua_error(L);
-  lua_pushnil(L);
-  lua_pushcclosure(L, await_begin, 1);
-  lua_pushvalue(L, -1);
-  lua_pushcclosure(L, set_through, 1);
+  load_lua(L, prelude, sizeof prelude - 1);
+  lua_pushcfunction(L, await_begin);
   lua_pushcfunction(L, method_callee);
-  lua_pushcfunction(L, np_catch);
-  lua_call(L, 4, 5);
-  np_keep(L, vm, NP_R_LATE);
-  np_keep(L, vm, NP_R_GUARD);
-  np_keep(L, vm, NP_R_WRAP);
   np_push(L, vm, NP_R_CALLS);
-  lua_call(L, 1, 1);
+  lua_call(L, 3, 3);
+  np_keep(L, vm, NP_R_WRAP);
   np_keep(L, vm, NP_R_METHOD);
   np_keep(L, vm, NP_R_AWAIT);
 }
 
 void np_async_open(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  co_metatable(L, NP_R_CO, 1, &vm->co_new);
-  co_metatable(L, NP_R_CO_USED, 0, &vm->co_used);
   lua_newtable(L);
   np_keep(L, vm, NP_R_SOURCES);
-  weak_table(L, "k");
+  np_weak_push(L, "k");
   np_keep(L, vm, NP_R_NAMES);
   open_calls(L);
   open_prelude(L);

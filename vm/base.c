@@ -45,7 +45,7 @@ static int is_own(lua_State *L) {
 static void guard_handler(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   if (vm->current == NULL || lua_tocfunction(L, 2) == vm->traceback) return;
-  np_push(L, vm, NP_R_GUARD);
+  np_push_made(L, vm, NP_R_GUARD);
   lua_pushcfunction(L, is_own);
   lua_pushvalue(L, 2);
   lua_call(L, 2, 1);
@@ -204,10 +204,11 @@ static int base_exit(lua_State *L) {
 }
 
 int np_load_yields(lua_CFunction f);
+int np_module_yields(lua_CFunction f);
 
 int np_base_yields(lua_CFunction f) {
   return f == base_pcall || f == base_xpcall || f == np_catch ||
-         f == defer_close || np_load_yields(f);
+         f == defer_close || np_load_yields(f) || np_module_yields(f);
 }
 
 void np_base_open(lua_State *L) {

@@ -212,7 +212,7 @@ static Callback *callback_new(lua_State *L, int first) {
   }
   np_context_push(L);
   lua_setiuservalue(L, -2, 1);
-  np_push(L, vm, NP_R_CALLBACK);
+  np_push_made(L, vm, NP_R_CALLBACK);
   lua_setmetatable(L, -2);
   np_store(L, vm, NP_S_SCHEDULED);
   lua_pushvalue(L, -2);
@@ -399,20 +399,22 @@ static int warn(lua_State *L) {
   return 0;
 }
 
+void np_callback_make_metatable(lua_State *L) {
+  static const luaL_Reg methods[] = {
+    {"cancel", handle_cancel}, {"cancelled", handle_cancelled},
+    {"when", handle_when}, {NULL, NULL}};
+  luaL_newmetatable(L, "asyncio.Handle");
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  np_keep(L, np_vm(L), NP_R_CALLBACK);
+}
+
 void np_callback_open(lua_State *L) {
   static const luaL_Reg functions[] = {
     {"_call_soon", call_soon}, {"_call_at", call_at},
     {"_call_later", call_later}, {"_set_exception_handler", set_handler},
     {"_report", report}, {"_warn", warn}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {
-    {"cancel", handle_cancel}, {"cancelled", handle_cancelled},
-    {"when", handle_when}, {NULL, NULL}};
   neap_Vm *vm = np_vm(L);
-  luaL_newmetatable(L, "asyncio.Handle");
-  lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
-  lua_setfield(L, -2, "__index");
-  np_keep(L, vm, NP_R_CALLBACK);
   lua_pushboolean(L, 0);
   np_keep(L, vm, NP_R_HANDLER);
   np_push(L, vm, NP_R_ASYNCIO);

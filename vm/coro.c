@@ -69,7 +69,7 @@ static int close_thread(lua_State *L, lua_State *co, int how) {
   vm->closed = closed;
   vm->postponed = postponed;
   if (status == LUA_NOREF) return close_end(L, how);
-  np_push(L, vm, NP_R_LATE);
+  np_push_made(L, vm, NP_R_LATE);
   lua_rawgeti(L, LUA_REGISTRYINDEX, status);
   luaL_unref(L, LUA_REGISTRYINDEX, status);
   lua_rotate(L, -3, 2);

@@ -275,10 +275,77 @@ static int error_is_a(lua_State *L, int index) {
   return is;
 }
 
-static void push_class(lua_State *L, const char *name) {
+/* The classes there are, each with its parent; made when first asked for. */
+static const char *const classes[][2] = {
+  {"Error", NULL}, {"CancelledError", "Error"}, {"TimeoutError", "Error"},
+  {"InvalidStateError", "Error"}, {"QueueEmpty", "Error"},
+  {"QueueFull", "Error"}, {"QueueShutDown", "Error"},
+  {"BrokenBarrierError", "Error"}, {"ExceptionGroup", "Error"},
+  {"EOFError", "Error"}, {"IncompleteReadError", "EOFError"},
+  {"LimitOverrunError", "Error"}, {"OSError", "Error"},
+  {"DNSError", "OSError"}, {"TLSError", "OSError"},
+  {"HTTPError", "OSError"}};
+#define NCLASSES (sizeof classes / sizeof *classes)
+
+static void push_class(lua_State *L, const char *name);
+static int error_tostring(lua_State *L);
+static int error_extend(lua_State *L);
+
+/* Makes the class and pushes it; `parent` may be NULL. */
+static void class_make(lua_State *L, const char *name, const char *parent) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 10, NULL);
+  if (parent != NULL) push_class(L, parent);
+  else lua_pushnil(L);
+  lua_createtable(L, 0, 5);
+  if (parent == NULL) {
+    lua_pushcfunction(L, error_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushcfunction(L, error_extend);
+    lua_setfield(L, -2, "extend");
+  }
+  class_fill(L, name, parent != NULL ? top + 1 : 0);
   np_push(L, np_vm(L), NP_R_ERRORS);
-  lua_getfield(L, -1, name);
+  lua_pushvalue(L, top + 2);
+  lua_setfield(L, -2, name);
+  np_push(L, np_vm(L), NP_R_ASYNCIO);
+  lua_pushstring(L, name);
+  lua_pushvalue(L, top + 2);
+  lua_rawset(L, -3);
+  lua_settop(L, top + 2);
+  lua_replace(L, top + 1);
+}
+
+static const char *const *class_find(const char *name) {
+  size_t i = 0;
+  while (i < NCLASSES && strcmp(classes[i][0], name) != 0) i++;
+  return i < NCLASSES ? classes[i] : NULL;
+}
+
+static void push_class(lua_State *L, const char *name) {
+  const char *const *cls;
+  np_push(L, np_vm(L), NP_R_ERRORS);
+  if (lua_getfield(L, -1, name) == LUA_TNIL) {
+    lua_pop(L, 1);
+    cls = class_find(name);
+    if (cls == NULL) luaL_error(L, "there is no error class '%s'", name);
+    else class_make(L, cls[0], cls[1]);
+  }
   lua_replace(L, -2);
+}
+
+int np_error_class(lua_State *L, const char *name) {
+  if (class_find(name) == NULL) return 0;
+  push_class(L, name);
+  return 1;
+}
+
+void np_error_classes(lua_State *L) {
+  size_t i;
+  for (i = 0; i < NCLASSES; i++) {
+    push_class(L, classes[i][0]);
+    lua_pop(L, 1);
+  }
 }
 
 int np_error_is(lua_State *L, int index, const char *cls) {
@@ -636,46 +703,10 @@ void neap_error_text(lua_State *L, int index, int task) {
  * last three are OSErrors.
  */
 void np_error_open(lua_State *L) {
-  /* Each after its parent. */
-  static const char *const classes[][2] = {
-    {"Error", NULL}, {"CancelledError", "Error"}, {"TimeoutError", "Error"},
-    {"InvalidStateError", "Error"}, {"QueueEmpty", "Error"},
-    {"QueueFull", "Error"}, {"QueueShutDown", "Error"},
-    {"BrokenBarrierError", "Error"}, {"ExceptionGroup", "Error"},
-    {"EOFError", "Error"}, {"IncompleteReadError", "EOFError"},
-    {"LimitOverrunError", "Error"}, {"OSError", "Error"},
-    {"DNSError", "OSError"}, {"TLSError", "OSError"},
-    {"HTTPError", "OSError"}};
   neap_Vm *vm = np_vm(L);
-  size_t i;
-  lua_newtable(L);
-  lua_newtable(L);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  np_weak_push(L, "k");
   np_keep(L, vm, NP_R_ERRORS);
   np_push(L, vm, NP_R_ASYNCIO);
-  for (i = 0; i < sizeof classes / sizeof *classes; i++) {
-    int parent = 0;
-    if (classes[i][1] != NULL) {
-      push_class(L, classes[i][1]);
-      parent = lua_gettop(L);
-    }
-    lua_newtable(L);
-    if (parent == 0) {
-      lua_pushcfunction(L, error_tostring);
-      lua_setfield(L, -2, "__tostring");
-      lua_pushcfunction(L, error_extend);
-      lua_setfield(L, -2, "extend");
-    }
-    class_fill(L, classes[i][0], parent);
-    np_push(L, vm, NP_R_ERRORS);
-    lua_pushvalue(L, -2);
-    lua_setfield(L, -2, classes[i][0]);
-    lua_pop(L, 1);
-    if (parent != 0) lua_remove(L, parent);
-    lua_setfield(L, -2, classes[i][0]);
-  }
   lua_pushcfunction(L, error_iserror);
   lua_setfield(L, -2, "iserror");
   lua_pop(L, 1);

@@ -43,7 +43,7 @@ np_Future *np_future_sized(lua_State *L, int what, size_t size) {
   f->list.next = f->list.prev = &f->list;
   f->vm = vm;
   if (what == NP_R_TASK) f->flags = NP_F_TASK;
-  np_push(L, vm, what);
+  np_push_made(L, vm, what);
   lua_setmetatable(L, -2);
   return f;
 }
@@ -155,8 +155,15 @@ static int sentinel_gc(lua_State *L) {
 void np_report_all_lost(lua_State *L) {
   int top = lua_gettop(L), i = 0, n;
   luaL_checkstack(L, 10, NULL);
-  lua_newtable(L); /* a copy, since reporting changes the table */
   np_push(L, np_vm(L), NP_R_LOST);
+  lua_pushnil(L);
+  if (lua_next(L, top + 1) == 0) {
+    lua_settop(L, top);
+    return;
+  }
+  lua_settop(L, top + 1);
+  lua_newtable(L); /* a copy, since reporting changes the table */
+  lua_insert(L, top + 1);
   lua_pushnil(L);
   while (lua_next(L, top + 2) != 0) {
     lua_pop(L, 1);
@@ -661,8 +668,8 @@ static const void *make_metatable(lua_State *L, int what, const char *name,
                                   const luaL_Reg *methods,
                                   const luaL_Reg *more) {
   const void *pointer;
-  lua_newtable(L);
-  lua_newtable(L);
+  lua_createtable(L, 0, 3);
+  lua_createtable(L, 0, 13);
   luaL_setfuncs(L, methods, 0);
   luaL_setfuncs(L, more, 0);
   lua_setfield(L, -2, "__index");
@@ -678,7 +685,7 @@ static const void *make_metatable(lua_State *L, int what, const char *name,
 int np_add_done_callback(lua_State *L);
 int np_remove_done_callback(lua_State *L);
 
-void np_future_open(lua_State *L) {
+void np_future_make_metatables(lua_State *L) {
   static const luaL_Reg methods[] = {
     {"done", future_done}, {"cancelled", future_cancelled},
     {"result", future_result}, {"exception", future_exception},
@@ -693,29 +700,25 @@ void np_future_open(lua_State *L) {
     {"get_name", task_get_name}, {"set_name", task_set_name},
     {"traceback", task_traceback}, {NULL, NULL}};
   neap_Vm *vm = np_vm(L);
-  vm->future_meta = make_metatable(L, NP_R_FUTURE, "Future", methods,
-                                   future);
-  vm->task_meta = make_metatable(L, NP_R_TASK, "Task", methods, task);
-  lua_newtable(L);
+  lua_createtable(L, 0, 1);
   lua_pushcfunction(L, sentinel_gc);
   lua_setfield(L, -2, "__gc");
   np_keep(L, vm, NP_R_SENTINEL);
-  lua_newtable(L);
-  lua_newtable(L);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  if (vm->ref[NP_R_FUTURE] == 0) /* else memory ran out behind it */
+    vm->future_meta = make_metatable(L, NP_R_FUTURE, "Future", methods,
+                                     future);
+  vm->task_meta = make_metatable(L, NP_R_TASK, "Task", methods, task);
+}
+
+void np_future_open(lua_State *L) {
+  static const luaL_Reg functions[] = {
+    {"Future", future_make}, {"isfuture", future_is},
+    {"_attempt", future_attempt}, {"_release", future_release},
+    {"_copy_outcome", copy_outcome}, {NULL, NULL}};
+  neap_Vm *vm = np_vm(L);
+  np_weak_push(L, "k");
   np_keep(L, vm, NP_R_LOST);
   np_push(L, vm, NP_R_ASYNCIO);
-  lua_pushcfunction(L, future_make);
-  lua_setfield(L, -2, "Future");
-  lua_pushcfunction(L, future_is);
-  lua_setfield(L, -2, "isfuture");
-  lua_pushcfunction(L, future_attempt);
-  lua_setfield(L, -2, "_attempt");
-  lua_pushcfunction(L, future_release);
-  lua_setfield(L, -2, "_release");
-  lua_pushcfunction(L, copy_outcome);
-  lua_setfield(L, -2, "_copy_outcome");
+  luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);
 }

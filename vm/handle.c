@@ -231,11 +231,7 @@ static int count_handles(lua_State *L) {
 
 void np_handle_open(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  lua_newtable(L);
-  lua_newtable(L);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  np_weak_push(L, "v");
   np_keep(L, vm, NP_R_HANDLES);
   np_push(L, vm, NP_R_ASYNCIO);
   lua_pushcfunction(L, count_handles);

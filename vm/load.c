@@ -1,18 +1,15 @@
 /*
- * load.c - from source text to functions: load, loadfile, dofile, require.
+ * load.c - from source text to functions: load, loadfile, dofile.
  *
  * Source that has neither word goes to Lua untouched. The rest is
  * translated and wrapped, so that the chunk's function has _ENV as its first
  * upvalue, as every chunk has, and the six functions behind the words after
- * it, out of reach of any name in the script. require is written anew,
- * because Lua's cannot be suspended and a module may await.
+ * it, out of reach of any name in the script.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <lualib.h>
 
 #include "translate.h"
 #include "vm.h"
@@ -332,107 +329,8 @@ static int base_dofile(lua_State *L) {
   return dofile_end(L, LUA_OK, 0);
 }
 
-/* == require ========================================================== */
-
-/* Loads the Lua half of an own module; pushes the function. */
-static void load_own(lua_State *L, const neap_Module *m) {
-  lua_pushfstring(L, "=%s", m->file);
-  if (neap_load(L, m->source, m->length, lua_tostring(L, -1), "t") !=
-      LUA_OK)
-    lua_error(L);
-  lua_remove(L, -2);
-}
-
-/* The searcher of what is built in and of Lua files; upvalue 1: package. */
-static int search_lua(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1);
-  const neap_Module *m;
-  for (m = neap_modules; m->name != NULL; m++) {
-    if (strcmp(m->name, name) != 0) continue;
-    if (m->source != NULL) load_own(L, m);
-    else lua_pushcfunction(L, m->open);
-    lua_pushliteral(L, ":neap:");
-    return 2;
-  }
-  lua_getfield(L, lua_upvalueindex(1), "searchpath");
-  lua_pushvalue(L, 1);
-  if (lua_getfield(L, lua_upvalueindex(1), "path") != LUA_TSTRING)
-    return luaL_error(L, "'package.path' must be a string");
-  lua_call(L, 2, 2);
-  if (lua_isnil(L, -2)) return 1; /* the message */
-  lua_pop(L, 1);
-  if (neap_loadfile(L, lua_tostring(L, -1), NULL) == LUA_OK) {
-    lua_insert(L, -2);
-    return 2;
-  }
-  return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s",
-                    name, lua_tostring(L, -2), lua_tostring(L, -1));
-}
-
-/* Pushes the loader of the module named at 1 and its data, or raises. */
-static void find_loader(lua_State *L, const char *name) {
-  luaL_Buffer b;
-  int i;
-  if (lua_getfield(L, lua_upvalueindex(1), "searchers") != LUA_TTABLE)
-    luaL_error(L, "'package.searchers' must be a table");
-  luaL_buffinit(L, &b);
-  luaL_addstring(&b, "");
-  for (i = 1;; i++) {
-    size_t before = luaL_bufflen(&b);
-    luaL_addstring(&b, "\n\t");
-    if (lua_rawgeti(L, 3, i) == LUA_TNIL) {
-      lua_pop(L, 1);
-      luaL_buffsub(&b, luaL_bufflen(&b) - before);
-      luaL_pushresult(&b);
-      luaL_error(L, "module '%s' not found:%s", name, lua_tostring(L, -1));
-    }
-    lua_pushstring(L, name);
-    lua_call(L, 1, 2);
-    if (lua_isfunction(L, -2)) return;
-    if (lua_isstring(L, -2)) {
-      lua_pop(L, 1);
-      luaL_addvalue(&b);
-    } else {
-      lua_pop(L, 2);
-      luaL_buffsub(&b, luaL_bufflen(&b) - before);
-    }
-  }
-}
-
-/* The loader has run: name, loaded, ..., data, result. */
-static int require_end(lua_State *L, int status, lua_KContext ctx) {
-  const char *name = lua_tostring(L, 1);
-  (void)status;
-  (void)ctx;
-  if (lua_isnil(L, -1)) lua_pop(L, 1);
-  else lua_setfield(L, 2, name);
-  if (lua_getfield(L, 2, name) == LUA_TNIL) {
-    lua_pushboolean(L, 1);
-    lua_copy(L, -1, -2);
-    lua_setfield(L, 2, name);
-  }
-  lua_rotate(L, -2, 1);
-  return 2;
-}
-
-/* require(name) -> module, data of the loader */
-static int base_require(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1);
-  lua_settop(L, 1);
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_getfield(L, 2, name);
-  if (lua_toboolean(L, -1)) return 1;
-  lua_pop(L, 1);
-  find_loader(L, name);
-  lua_rotate(L, -2, 1);
-  lua_pushvalue(L, 1);
-  lua_pushvalue(L, -3);
-  lua_callk(L, 2, 1, 0, require_end);
-  return require_end(L, LUA_OK, 0);
-}
-
 int np_load_yields(lua_CFunction f) {
-  return f == base_dofile || f == base_require || f == read_pieces;
+  return f == base_dofile || f == read_pieces;
 }
 
 void np_load_open(lua_State *L) {
@@ -442,13 +340,4 @@ void np_load_open(lua_State *L) {
   lua_setglobal(L, "loadfile");
   lua_pushcfunction(L, base_dofile);
   lua_setglobal(L, "dofile");
-  lua_getglobal(L, LUA_LOADLIBNAME);
-  lua_pushvalue(L, -1);
-  lua_pushcclosure(L, base_require, 1);
-  lua_setglobal(L, "require");
-  lua_getfield(L, -1, "searchers");
-  lua_pushvalue(L, -2);
-  lua_pushcclosure(L, search_lua, 1);
-  lua_rawseti(L, -2, 2);
-  lua_pop(L, 2);
 }

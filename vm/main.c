@@ -607,9 +607,9 @@ static void on_cancel(int sig) {
 }
 
 static int has_module(const char *name) {
-  const neap_Module *m = neap_modules;
-  while (m->name != NULL && strcmp(m->name, name) != 0) m++;
-  return m->name != NULL;
+  const neap_Module *m = neap_module_next(NULL);
+  while (m != NULL && strcmp(m->name, name) != 0) m = neap_module_next(m);
+  return m != NULL;
 }
 
 /* Has the module edit lines and run them; 0 if it is not in the build or

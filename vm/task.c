@@ -628,11 +628,7 @@ void np_task_open(lua_State *L) {
     {"_is_main", is_main}, {"_task_id", task_id}, {NULL, NULL}};
   static const neap_Async async[] = {{"sleep", task_sleep}, {NULL, NULL}};
   neap_Vm *vm = np_vm(L);
-  lua_newtable(L);
-  lua_newtable(L);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  np_weak_push(L, "k");
   np_keep(L, vm, NP_R_OWN);
   lua_pushliteral(L, "not enough memory");
   np_keep(L, vm, NP_R_NOMEM);

@@ -54,7 +54,7 @@ static int scope_new(lua_State *L, int limited, lua_Number when,
   s->limited = (uint8_t)limited;
   s->when = when;
   s->vm = vm;
-  np_push(L, vm, NP_R_TIMEOUT);
+  np_push_made(L, vm, NP_R_TIMEOUT);
   lua_setmetatable(L, -2);
   if (limited) start(L, s, now);
   return 1;
@@ -200,9 +200,8 @@ static const void *metatable(lua_State *L, int what, int gc) {
     {"when", scope_when}, {"reschedule", scope_reschedule},
     {"expired", scope_expired}, {NULL, NULL}};
   const void *pointer;
-  lua_newtable(L);
-  lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
+  lua_createtable(L, 0, 4);
+  luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");
   lua_pushliteral(L, "timeout scope");
   lua_setfield(L, -2, "__name");
@@ -217,10 +216,13 @@ static const void *metatable(lua_State *L, int what, int gc) {
   return pointer;
 }
 
-void np_timeout_open(lua_State *L) {
+void np_timeout_make_metatables(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  vm->timeout_meta = metatable(L, NP_R_TIMEOUT, 1);
   vm->timeout_left = metatable(L, NP_R_TIMEOUT_LEFT, 0);
+  vm->timeout_meta = metatable(L, NP_R_TIMEOUT, 1);
+}
+
+void np_timeout_open(lua_State *L) {
   np_push(L, np_vm(L), NP_R_ASYNCIO);
   lua_pushcfunction(L, timeout);
   lua_setfield(L, -2, "timeout");

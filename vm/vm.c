@@ -2,8 +2,7 @@
  * vm.c - a machine: made, driven by its host, and freed.
  *
  * This file puts the others together and is the part of neap.h that a host
- * sees first. It opens Lua's libraries, then what neap changes in them, then
- * asyncio out of the table of modules.
+ * sees first. It opens Lua's libraries, then what neap changes in them.
  */
 #include <lualib.h>
 #include <stdlib.h>
@@ -43,6 +42,17 @@ void *neap_data(neap_Vm *vm) { return vm->data; }
 
 /* == Opening ========================================================== */
 
+void np_make(lua_State *L, int what) {
+  luaL_checkstack(L, 10, NULL);
+  switch (what) {
+    case NP_R_CO: np_co_make_metatables(L); break;
+    case NP_R_FUTURE: case NP_R_TASK: np_future_make_metatables(L); break;
+    case NP_R_TIMEOUT: np_timeout_make_metatables(L); break;
+    case NP_R_CALLBACK: np_callback_make_metatable(L); break;
+    default: np_rest_make(L); break;
+  }
+}
+
 static void open_store(lua_State *L, neap_Vm *vm) {
   int i;
   vm->store = lua_newthread(L);
@@ -76,22 +86,13 @@ static int block_limit(lua_State *L) {
   return 1;
 }
 
-/* Runs the Lua half of asyncio, with the table that C has filled. */
-static void open_asyncio(lua_State *L, neap_Vm *vm) {
+static void open_debug(lua_State *L, neap_Vm *vm) {
   static const luaL_Reg functions[] = {
     {"_get_debug", debug_get}, {"_set_debug", debug_set},
     {"_block_limit", block_limit}, {NULL, NULL}};
   np_push(L, vm, NP_R_ASYNCIO);
   luaL_setfuncs(L, functions, 0);
-  lua_pushvalue(L, -1);
-  lua_setglobal(L, "asyncio");
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_pushvalue(L, -2);
-  lua_setfield(L, -2, "neap.asyncio.core");
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "neap.asyncio");
-  lua_call(L, 1, 0);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
 
 static int open_all(lua_State *L) {
@@ -100,6 +101,7 @@ static int open_all(lua_State *L) {
     lua_pushboolean(L, 1);
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
   }
+  (void)lua_gc(L, LUA_GCSTOP); /* there is no garbage yet */
   luaL_openlibs(L);
   open_store(L, vm);
   lua_createtable(L, 0, 64);
@@ -118,7 +120,9 @@ static int open_all(lua_State *L) {
   np_load_open(L);
   np_handle_open(L);
   np_dump_open(L);
-  open_asyncio(L, vm);
+  open_debug(L, vm);
+  np_module_open(L);
+  (void)lua_gc(L, LUA_GCRESTART);
   return 0;
 }
 
@@ -134,6 +138,8 @@ static void take_options(neap_Vm *vm, const neap_Options *given) {
   vm->data = o.data;
   vm->debug = o.debug;
   vm->ignore_env = o.ignore_env;
+  vm->modules = o.modules;
+  vm->resolve = o.resolve;
 }
 
 neap_Vm *neap_vm_new(const neap_Options *options) {
@@ -147,6 +153,7 @@ neap_Vm *neap_vm_new(const neap_Options *options) {
   if (vm->alloc == NULL) {
     vm->slab = np_slab_new();
     if (vm->slab == NULL) goto fail;
+    np_slab_expect(vm->slab, 48 * 1024); /* it will have some 40 KB at once */
     vm->alloc = own_alloc;
     vm->alloc_data = vm->slab;
   }

@@ -159,6 +159,7 @@ enum {
 
 /* Objects that C must find fast, as fields of the registry. */
 enum {
+  /* Zero is none, so that what is made at its first use can be told. */
   NP_R_CO,        /* metatable of new coroutine objects */
   NP_R_CO_USED,   /* and of used ones */
   NP_R_FUTURE, NP_R_TASK, NP_R_CALLBACK, NP_R_SENTINEL, NP_R_TIMEOUT,
@@ -174,9 +175,11 @@ enum {
   NP_R_NOMEM,     /* message of a task that ran out of memory */
   NP_R_HANDLER,   /* exception handler of the loop */
   NP_R_CONTEXT,   /* context table of what runs outside tasks */
-  NP_R_GUARD, NP_R_WRAP, NP_R_LATE,
+  NP_R_WRAP,
+  NP_R_THROUGH, NP_R_GUARD, NP_R_LATE, /* the rest of the prelude */
   NP_R_LOST,      /* failed futures that nobody has looked at, weak */
   NP_R_QUOTES,    /* where lines of the script are to be read: quote.c */
+  NP_R_PRELOAD,   /* name -> neap_Module of the host */
   NP_R_COUNT
 };
 
@@ -245,6 +248,8 @@ struct neap_Vm {
   uv_loop_t own_loop;
   int owns_loop;
   int ignore_env;
+  const char *const *modules; /* the host's, see neap_Options */
+  int (*resolve)(lua_State *L, const char *name);
   int warn, warn_more; /* Lua's warnings: on, in the middle of one */
 };
 
@@ -269,6 +274,13 @@ static inline void np_thread_mark(lua_State *L, int kind) {
 static inline void np_push(lua_State *L, neap_Vm *vm, int what) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, vm->ref[what]);
 }
+/* Makes what is kept under `what`, and what goes with it. */
+void np_make(lua_State *L, int what);
+/* np_push for what is made when it is first used. */
+static inline void np_push_made(lua_State *L, neap_Vm *vm, int what) {
+  if (vm->ref[what] == 0) np_make(L, what);
+  np_push(L, vm, what);
+}
 /* Pushes one of the store's tables (NP_S_*) on L. */
 static inline void np_store(lua_State *L, neap_Vm *vm, int what) {
   lua_pushvalue(vm->store, what);
@@ -276,6 +288,9 @@ static inline void np_store(lua_State *L, neap_Vm *vm, int what) {
 }
 /* Pops the value on top and keeps it under `what`. */
 void np_keep(lua_State *L, neap_Vm *vm, int what);
+
+/* Pushes a new table that is weak: "k" or "v". */
+void np_weak_push(lua_State *L, const char *mode);
 
 void *np_alloc(neap_Vm *vm, void *block, size_t old, size_t size);
 
@@ -476,6 +491,9 @@ void np_quote_file(lua_State *L, const char *path);
  * blanks around it, or nil. `traceback` (may be NULL) is of the same error. */
 void np_quote(lua_State *L, const char *where, const char *traceback);
 void np_quote_open(lua_State *L);
+/* Pushes the error class of that name, made if need be, or returns 0. */
+int np_error_class(lua_State *L, const char *name);
+void np_error_classes(lua_State *L); /* makes them all */
 /* Pushes the position "file:line: " of the script from `level` up. */
 void np_where(lua_State *L, int level);
 int np_error(lua_State *L, const char *format, ...);
@@ -502,9 +520,16 @@ void np_coro_open(lua_State *L);
 void np_base_open(lua_State *L);
 int np_catch(lua_State *L);
 void np_load_open(lua_State *L);
+void np_module_open(lua_State *L);
 void np_handle_open(lua_State *L);
 void np_handle_close_all(neap_Vm *vm);
 void np_timeout_open(lua_State *L);
+/* What np_make calls. */
+void np_co_make_metatables(lua_State *L);
+void np_future_make_metatables(lua_State *L);
+void np_timeout_make_metatables(lua_State *L);
+void np_callback_make_metatable(lua_State *L);
+void np_rest_make(lua_State *L);
 void np_gather_open(lua_State *L);
 uint32_t np_gather_pending(np_Future *f);
 uint32_t np_group_count(np_Future *f);

@@ -5,7 +5,8 @@
 set -u
 $MAKE -s -j2 B="$B" all || exit 1
 status=0
-for source in lib/*.c vm/*.c stdlib/*/*.c modules.c; do
+rooms=$(cd "$B" && ls modules/*.c)
+for source in lib/*.c vm/*.c stdlib/*/*.c modules.c pages.c $rooms; do
   object="$B/${source%.c}.o"
   [ -f "$object" ] && [ "$source" != vm/main.c ] || continue
   found=$(objdump -t "$object" | awk '

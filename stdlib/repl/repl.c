@@ -45,7 +45,8 @@ static int repl_keep_source(lua_State *L) {
 /* core.modules() -> list of names */
 static int repl_modules(lua_State *L) {
   lua_newtable(L);
-  for (const neap_Module *m = neap_modules; m->name != NULL; m++) {
+  const neap_Module *m = NULL;
+  while ((m = neap_module_next(m)) != NULL) {
     lua_pushstring(L, m->name);
     lua_rawseti(L, -2, luaL_len(L, -2) + 1);
   }
@@ -55,7 +56,8 @@ static int repl_modules(lua_State *L) {
 /* core.source(file) -> text of that file of stdlib/, or nil */
 static int repl_source(lua_State *L) {
   const char *file = luaL_checkstring(L, 1);
-  for (const neap_Module *m = neap_modules; m->name != NULL; m++) {
+  const neap_Module *m = NULL;
+  while ((m = neap_module_next(m)) != NULL) {
     if (m->file == NULL || strcmp(m->file, file) != 0) continue;
     lua_pushlstring(L, m->source, m->length);
     return 1;

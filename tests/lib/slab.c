@@ -195,6 +195,18 @@ static void small_stays_small(void) {
   np_slab_free(s);
 }
 
+/* What is expected is there beforehand, if the system can do that, and
+ * expecting more than a small slab has does no harm. */
+static void expected_is_there(void) {
+  np_Slab *s = np_slab_new();
+  np_slab_expect(s, 16384);
+  CHECK(resident(s) <= 8192 + 16384 + 4096);
+  np_slab_expect(s, 1 << 20);
+  CHECK(resident(s) <= 1 << 16);
+  memset(np_slab_alloc(s, 1000), 1, 1000);
+  np_slab_free(s);
+}
+
 /* Shrinking gives a block even when the system has no more memory. */
 static void shrinking_without_memory(void) {
   enum { N = 8 };
@@ -250,6 +262,7 @@ int main(void) {
   same_block();
   memory_returns();
   small_stays_small();
+  expected_is_there();
   shrinking_without_memory();
 #endif
   return failures > 0;

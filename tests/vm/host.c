@@ -13,27 +13,6 @@
 
 /* == Machines ========================================================== */
 
-static void test_make_and_free(void) {
-  long before = 0, after = 0;
-  int i;
-  for (i = 0; i < 1000; i++) {
-    neap_Vm *vm = neap_vm_new(NULL);
-    FILE *file;
-    expect(vm != NULL);
-    neap_vm_free(vm);
-    file = fopen("/proc/self/statm", "r");
-    if (file != NULL && (i == 100 || i == 999) &&
-        fscanf(file, "%*d %ld", i == 100 ? &before : &after) != 1)
-      before = after = 0;
-    if (file != NULL) fclose(file);
-    if (getenv("VALGRIND") != NULL && i > 5) break;
-  }
-#ifndef __SANITIZE_ADDRESS__ /* which keeps what was freed */
-  expect(after <= before + 256); /* pages */
-#endif
-  neap_vm_free(NULL);
-}
-
 static void test_run(void) {
   Host host;
   host_open(&host, NULL);
@@ -725,7 +704,6 @@ static void test_borrowed_loop(void) {
 /* == All of them ======================================================= */
 
 int main(void) {
-  test_make_and_free();
   test_run();
   test_loadfile();
   test_threads();

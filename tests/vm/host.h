@@ -54,20 +54,25 @@ static inline void on_report(neap_Vm *vm, const neap_Report *report) {
            report->source != NULL ? report->source : "");
 }
 
-static inline void host_open(Host *host, struct uv_loop_s *loop) {
-  neap_Options options;
+/* With what is set in `options`, and the rest as all hosts here have it. */
+static inline void host_open_with(Host *host, neap_Options *options) {
   memset(host, 0, sizeof *host);
-  memset(&options, 0, sizeof options);
-  options.size = sizeof options;
-  options.loop = loop;
-  options.alloc = count;
-  options.alloc_data = host;
-  options.report = on_report;
-  options.data = host;
-  host->vm = neap_vm_new(&options);
+  options->size = sizeof *options;
+  options->alloc = count;
+  options->alloc_data = host;
+  options->report = on_report;
+  options->data = host;
+  host->vm = neap_vm_new(options);
   if (host->vm == NULL) abort();
   host->L = neap_state(host->vm);
   lua_settop(host->L, 0);
+}
+
+static inline void host_open(Host *host, struct uv_loop_s *loop) {
+  neap_Options options;
+  memset(&options, 0, sizeof options);
+  options.loop = loop;
+  host_open_with(host, &options);
 }
 
 static inline void host_close(Host *host) {

@@ -70,6 +70,13 @@ typedef struct neap_Options {
   void *data;             /* the host's, see neap_data */
   int debug;              /* debug mode from the start */
   int ignore_env;         /* 1: package ignores LUA_PATH and LUA_CPATH */
+  /* The names that scripts may require, ended by NULL; "a" allows "a.b" too.
+   * NULL: every name. Must live as long as the machine. */
+  const char *const *modules;
+  /* Asked by `require` for what is not a module of the host's or neap's,
+   * before files are looked for: pushes a function that makes the module and
+   * returns 1, or returns 0. May raise. */
+  int (*resolve)(lua_State *L, const char *name);
 } neap_Options;
 
 /*
@@ -439,17 +446,37 @@ NEAP_API int neap_raise(lua_State *L, const char *cls, const char *code,
 
 /* == Modules ========================================================== */
 
-/* A module made by the build: stdlib/NAME/, either half may be NULL. */
+/* A module that scripts can require: text in Lua, or a function in C. */
 typedef struct neap_Module {
-  const char *name;       /* "neap.net" or, for the C half, "neap.net.core" */
-  const char *file;       /* repository path of the Lua half */
-  const char *source;     /* Lua source, or NULL */
-  size_t length;
-  lua_CFunction open;     /* C half, or NULL */
+  const char *name;       /* as scripts require it: "neap.net" */
+  const char *file;       /* what messages call the text; NULL: the name */
+  const char *source;     /* Lua source, or NULL: then `open` is the module */
+  size_t length;          /* of the source */
+  lua_CFunction open;     /* as luaopen_NAME of Lua's modules, or NULL */
 } neap_Module;
 
-/* The table the build makes out of stdlib; ends with a NULL name. */
-extern const neap_Module neap_modules[];
+/*
+ * Gives the scripts of a machine the modules of `list`, which a NULL name
+ * ends and which must live as long as the machine. They go before those of
+ * neap and before files. A text may await while it is loaded.
+ */
+NEAP_API void neap_preload(lua_State *L, const neap_Module *list);
+
+/* The module of the build after `m`, the first one for NULL; NULL at the
+ * end. */
+NEAP_API const neap_Module *neap_module_next(const neap_Module *m);
+
+/*
+ * The modules of the build: a list of lists, one for each directory of
+ * stdlib/, with NULL at its end. A host that links libneap.a and defines this
+ * itself is linked with the modules that it names and no others; asyncio
+ * need not be named. It declares them by their directories' names:
+ *
+ *   extern const neap_Module neap_module_fs[], neap_module_json[];
+ *   const neap_Module *const neap_modules[] = {
+ *     neap_module_fs, neap_module_json, NULL};
+ */
+extern const neap_Module *const neap_modules[];
 
 /* A page of doc/ in the program: that of a module ("net") or of a subject. */
 typedef struct neap_Page {

@@ -1,0 +1,87 @@
+/*
+ * machines.c - many machines, one after the other and at the same time.
+ */
+#include <uv.h>
+
+#include "host.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0 /* a sanitizer keeps what was freed */
+#endif
+
+/* Pages of memory that the process has; 0 if that cannot be known. */
+static long resident(void) {
+  FILE *file = fopen("/proc/self/statm", "r");
+  long pages = 0;
+  if (file == NULL) return 0;
+  if (fscanf(file, "%*d %ld", &pages) != 1) pages = 0;
+  fclose(file);
+  return pages;
+}
+
+static neap_Vm *make(void) {
+  neap_Vm *vm = neap_vm_new(NULL);
+  if (vm == NULL) abort();
+  return vm;
+}
+
+/* Every tenth has done something before it is freed. */
+static void test_make_and_free(void) {
+  int i, n = SANITIZED ? 1000 : getenv("VALGRIND") != NULL ? 10 : 10000;
+  long before = 0;
+  for (i = 0; i < n; i++) {
+    neap_Vm *vm = make();
+    if (i % 10 == 0)
+      start(neap_state(vm), "local q = asyncio.Queue(1)\n"
+                            "asyncio.create_task(q:get())\n"
+                            "await asyncio.sleep(0) await q:put(1)");
+    neap_vm_free(vm);
+    if (i == n / 10) before = resident();
+  }
+  if (!SANITIZED) expect(resident() <= before + 256);
+  neap_vm_free(NULL);
+}
+
+/* Loops cost files, of which a process has few: these share one. */
+static void test_at_once(void) {
+  enum { N = 1000 };
+  static neap_Vm *all[N];
+  uv_loop_t loop;
+  long before = resident();
+  int i, n = getenv("VALGRIND") != NULL ? 20 : N;
+  neap_Options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  options.loop = &loop;
+  if (uv_loop_init(&loop) < 0) abort();
+  for (i = 0; i < n; i++) {
+    all[i] = neap_vm_new(&options);
+    if (all[i] == NULL) abort();
+  }
+  if (!SANITIZED) /* 150 KiB each, and what malloc may have kept */
+    expect((resident() - before) * 4 <= n * 150L + 1024);
+  for (i = 0; i < n; i++)
+    start(neap_state(all[i]), "x = 0 for i = 1, 3 do "
+                              "x = x + await asyncio.sleep(0, i) end");
+  expect(uv_run(&loop, UV_RUN_DEFAULT) == 0);
+  for (i = 0; i < n; i++) {
+    lua_getglobal(neap_state(all[i]), "x");
+    expect(lua_tointeger(neap_state(all[i]), -1) == 6);
+  }
+  for (i = 0; i < n; i++) neap_vm_free(all[i]);
+  expect(uv_loop_close(&loop) == 0);
+}
+
+int main(void) {
+  test_make_and_free();
+  test_at_once();
+  if (failures == 0) printf("machines: ok\n");
+  return failures != 0;
+}

@@ -1,0 +1,292 @@
+/*
+ * module.c - what `require` finds: modules of the build and of the host, what
+ * the host's resolver gives, and files.
+ *
+ * require is written anew, because Lua's cannot be suspended and a module
+ * may await while it is loaded. The modules of the build stand in tables
+ * that scripts/embed.sh makes, one for each directory of stdlib/.
+ */
+#include <string.h>
+
+#include <lualib.h>
+
+#include "vm.h"
+
+extern const neap_Module neap_module_asyncio[];
+
+/* == The modules of the build ========================================== */
+
+static const neap_Module *end_of(const neap_Module *list) {
+  while (list->name != NULL) list++;
+  return list;
+}
+
+/* asyncio's list comes first, whether the host has named it or not. */
+const neap_Module *neap_module_next(const neap_Module *m) {
+  const neap_Module *const *list = neap_modules;
+  if (m == NULL) return neap_module_asyncio;
+  if ((++m)->name != NULL) return m;
+  if (m != end_of(neap_module_asyncio))
+    while (end_of(*list++) != m) continue;
+  while (*list == neap_module_asyncio) list++;
+  return *list;
+}
+
+static const neap_Module *find_built(const char *name) {
+  const neap_Module *m = neap_module_next(NULL);
+  while (m != NULL && strcmp(m->name, name) != 0) m = neap_module_next(m);
+  return m;
+}
+
+/* 1 if `name` is `family`, or "family.more". */
+static int is_below(const char *name, const char *family) {
+  size_t n = strlen(family);
+  return strncmp(name, family, n) == 0 && (name[n] == '\0' || name[n] == '.');
+}
+
+/* 1 if scripts may require it. */
+static int allowed(neap_Vm *vm, const char *name) {
+  const char *const *allow = vm->modules;
+  if (allow == NULL || is_below(name, "neap.asyncio")) return 1;
+  while (*allow != NULL && !is_below(name, *allow)) allow++;
+  return *allow != NULL;
+}
+
+/* == Searching ========================================================= */
+
+/* Pushes the function that opens the module. */
+static void push_opener(lua_State *L, const neap_Module *m,
+                        const char *form) {
+  if (m->source == NULL) {
+    lua_pushcfunction(L, m->open);
+    return;
+  }
+  lua_pushfstring(L, form, m->file != NULL ? m->file : m->name);
+  if (neap_load(L, m->source, m->length, lua_tostring(L, -1), "t") !=
+      LUA_OK)
+    lua_error(L);
+  lua_remove(L, -2);
+}
+
+/* Those of the host and of the build: pushes a loader and its data. */
+static int search_given(lua_State *L, neap_Vm *vm, const char *name) {
+  const neap_Module *m;
+  np_push(L, vm, NP_R_PRELOAD);
+  lua_getfield(L, -1, name);
+  m = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  if (m != NULL) {
+    push_opener(L, m, "@%s");
+    lua_pushliteral(L, ":host:");
+    return 2;
+  }
+  m = allowed(vm, name) ? find_built(name) : NULL;
+  if (m == NULL) return 0;
+  push_opener(L, m, "=%s");
+  lua_pushliteral(L, ":neap:");
+  return 2;
+}
+
+static int search_file(lua_State *L, const char *name) {
+  lua_getfield(L, lua_upvalueindex(1), "searchpath");
+  lua_pushvalue(L, 1);
+  if (lua_getfield(L, lua_upvalueindex(1), "path") != LUA_TSTRING)
+    return luaL_error(L, "'package.path' must be a string");
+  lua_call(L, 2, 2);
+  if (lua_isnil(L, -2)) return 1; /* the message */
+  lua_pop(L, 1);
+  if (neap_loadfile(L, lua_tostring(L, -1), NULL) == LUA_OK) {
+    lua_insert(L, -2);
+    return 2;
+  }
+  return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s",
+                    name, lua_tostring(L, -2), lua_tostring(L, -1));
+}
+
+/* The searcher that stands where Lua's for Lua files was; upvalue 1 is
+ * package. */
+static int search(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  const char *name = luaL_checkstring(L, 1);
+  int n;
+  lua_settop(L, 1);
+  if ((n = search_given(L, vm, name)) > 0) return n;
+  if (vm->resolve != NULL && vm->resolve(L, name)) {
+    luaL_checktype(L, -1, LUA_TFUNCTION);
+    lua_pushliteral(L, ":host:");
+    return 2;
+  }
+  lua_settop(L, 1);
+  return search_file(L, name);
+}
+
+/* == require =========================================================== */
+
+/* Pushes the loader of the module named at 1 and its data, or raises. */
+static void find_loader(lua_State *L, const char *name) {
+  luaL_Buffer b;
+  int i;
+  if (lua_getfield(L, lua_upvalueindex(1), "searchers") != LUA_TTABLE)
+    luaL_error(L, "'package.searchers' must be a table");
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "");
+  for (i = 1;; i++) {
+    size_t before = luaL_bufflen(&b);
+    luaL_addstring(&b, "\n\t");
+    if (lua_rawgeti(L, 3, i) == LUA_TNIL) {
+      lua_pop(L, 1);
+      luaL_buffsub(&b, luaL_bufflen(&b) - before);
+      luaL_pushresult(&b);
+      luaL_error(L, "module '%s' not found:%s", name, lua_tostring(L, -1));
+    }
+    lua_pushstring(L, name);
+    lua_call(L, 1, 2);
+    if (lua_isfunction(L, -2)) return;
+    if (lua_isstring(L, -2)) {
+      lua_pop(L, 1);
+      luaL_addvalue(&b);
+    } else {
+      lua_pop(L, 2);
+      luaL_buffsub(&b, luaL_bufflen(&b) - before);
+    }
+  }
+}
+
+/* The loader has run: name, loaded, ..., data, result. */
+static int require_end(lua_State *L, int status, lua_KContext ctx) {
+  const char *name = lua_tostring(L, 1);
+  (void)status;
+  (void)ctx;
+  if (lua_isnil(L, -1)) lua_pop(L, 1);
+  else lua_setfield(L, 2, name);
+  if (lua_getfield(L, 2, name) == LUA_TNIL) {
+    lua_pushboolean(L, 1);
+    lua_copy(L, -1, -2);
+    lua_setfield(L, 2, name);
+  }
+  lua_rotate(L, -2, 1);
+  return 2;
+}
+
+/* require(name) -> module, data of the loader */
+static int base_require(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  lua_settop(L, 1);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, 2, name);
+  if (lua_toboolean(L, -1)) return 1;
+  lua_pop(L, 1);
+  if (!allowed(np_vm(L), name))
+    return luaL_error(L, "module '%s' is not allowed here", name);
+  find_loader(L, name);
+  lua_rotate(L, -2, 1);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, -3);
+  lua_callk(L, 2, 1, 0, require_end);
+  return require_end(L, LUA_OK, 0);
+}
+
+int np_module_yields(lua_CFunction f) { return f == base_require; }
+
+/* == For C and for Lua halves ========================================== */
+
+void neap_preload(lua_State *L, const neap_Module *list) {
+  luaL_checkstack(L, 5, NULL);
+  np_push(L, np_vm(L), NP_R_PRELOAD);
+  for (; list->name != NULL; list++) {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)list);
+    lua_setfield(L, -2, list->name);
+  }
+  lua_pop(L, 1);
+}
+
+/*
+ * _load(name) -> what the part of asyncio gives, whatever the script has made
+ * of require and package; each is loaded once
+ */
+static int load_part(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  const neap_Module *m = neap_module_asyncio;
+  while (m->name != NULL && strcmp(m->name, name) != 0) m++;
+  if (m->name == NULL) return luaL_error(L, "no part '%s' of asyncio", name);
+  push_opener(L, m, "=%s");
+  lua_call(L, 0, 1);
+  return 1;
+}
+
+/* Calls `_part(name)` of asyncio's Lua half, which is loaded first if this
+ * is the first time; `name` is on top and is replaced by what is given. */
+static void call_part(lua_State *L) {
+  np_push(L, np_vm(L), NP_R_ASYNCIO);
+  lua_pushliteral(L, "_part");
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pushcfunction(L, load_part);
+    lua_pushliteral(L, "neap.asyncio");
+    lua_call(L, 1, 0);
+    lua_pushliteral(L, "_part");
+    lua_rawget(L, -3);
+    lua_remove(L, -2);
+  }
+  lua_replace(L, -2);
+  lua_insert(L, -2);
+  lua_call(L, 1, 1);
+}
+
+/* __index of asyncio: error classes, and what its Lua half has. */
+static int part_index(lua_State *L) {
+  lua_settop(L, 2);
+  if (lua_type(L, 2) == LUA_TSTRING && np_error_class(L, lua_tostring(L, 2)))
+    return 1;
+  call_part(L);
+  return 1;
+}
+
+static int part_next(lua_State *L) {
+  lua_settop(L, 2);
+  if (lua_next(L, 1)) return 2;
+  lua_pushnil(L);
+  return 1;
+}
+
+static int part_pairs(lua_State *L) {
+  lua_settop(L, 1);
+  np_error_classes(L);
+  lua_pushnil(L);
+  call_part(L); /* all of them */
+  lua_pushcfunction(L, part_next);
+  lua_pushvalue(L, 1);
+  lua_pushnil(L);
+  return 3;
+}
+
+static void open_asyncio(lua_State *L) {
+  static const luaL_Reg meta[] = {
+    {"__index", part_index}, {"__pairs", part_pairs}, {NULL, NULL}};
+  np_push(L, np_vm(L), NP_R_ASYNCIO);
+  lua_pushcfunction(L, load_part);
+  lua_setfield(L, -2, "_load");
+  luaL_newlib(L, meta);
+  lua_pushliteral(L, "asyncio");
+  lua_setfield(L, -2, "__name");
+  lua_setmetatable(L, -2);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "neap.asyncio");
+  lua_pop(L, 1);
+  lua_setglobal(L, "asyncio");
+}
+
+void np_module_open(lua_State *L) {
+  lua_newtable(L);
+  np_keep(L, np_vm(L), NP_R_PRELOAD);
+  open_asyncio(L);
+  lua_getglobal(L, LUA_LOADLIBNAME);
+  lua_pushvalue(L, -1);
+  lua_pushcclosure(L, base_require, 1);
+  lua_setglobal(L, "require");
+  lua_getfield(L, -1, "searchers");
+  lua_pushvalue(L, -2);
+  lua_pushcclosure(L, search, 1);
+  lua_rawseti(L, -2, 2);
+  lua_pop(L, 2);
+}
