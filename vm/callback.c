@@ -111,7 +111,7 @@ static void broke(lua_State *L) {
     return;
   }
   lua_getinfo(L, ">S", &ar);
-  if (strncmp(ar.source, "=stdlib/", 8) == 0) np_task_break_all(np_vm(L));
+  if (np_is_half(ar.source)) np_task_break_all(np_vm(L));
 }
 
 /* One run: the Callback may be gone after it has begun. */

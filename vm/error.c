@@ -17,9 +17,13 @@
 
 /* == Positions ======================================================== */
 
+int np_is_half(const char *source) {
+  return strncmp(source, "=stdlib/", 8) == 0;
+}
+
 int np_is_script(const lua_Debug *ar) {
   return ar->currentline > 0 && !np_internal(ar->source) &&
-         strncmp(ar->source, "=stdlib/", 8) != 0;
+         !np_is_half(ar->source);
 }
 
 /* If no line is the script's, gives the one that made the task, which does

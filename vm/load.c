@@ -288,6 +288,7 @@ static int base_load(lua_State *L) {
   size_t length;
   if (lua_tostring(L, 1) != NULL) {
     name = luaL_optstring(L, 2, lua_tostring(L, 1));
+    if (np_is_half(name)) name = "=(load)"; /* that name would be a lie */
     lua_settop(L, 4);
     lua_pushvalue(L, 1);
   } else {

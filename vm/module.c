@@ -44,12 +44,29 @@ static int is_below(const char *name, const char *family) {
   return strncmp(name, family, n) == 0 && (name[n] == '\0' || name[n] == '.');
 }
 
-/* 1 if scripts may require it. */
+static const neap_Module *find_preloaded(lua_State *L, neap_Vm *vm,
+                                         const char *name) {
+  const neap_Module *m;
+  np_push(L, vm, NP_R_PRELOAD);
+  lua_getfield(L, -1, name);
+  m = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  return m;
+}
+
 static int allowed(neap_Vm *vm, const char *name) {
   const char *const *allow = vm->modules;
   if (allow == NULL || is_below(name, "neap.asyncio")) return 1;
   while (*allow != NULL && !is_below(name, *allow)) allow++;
   return *allow != NULL;
+}
+
+/* 1 if the function that calls require is of a Lua half: a module brings
+ * those that it needs with it. */
+static int called_by_module(lua_State *L) {
+  lua_Debug ar;
+  return lua_getstack(L, 1, &ar) && lua_getinfo(L, "S", &ar) &&
+         np_is_half(ar.source);
 }
 
 /* == Searching ========================================================= */
@@ -68,19 +85,28 @@ static void push_opener(lua_State *L, const neap_Module *m,
   lua_remove(L, -2);
 }
 
+static int base_require(lua_State *L);
+
+/* 1 if require, which has asked already, is what calls the searcher, and not
+ * a script that has taken it out of package.searchers. */
+static int called_by_require(lua_State *L) {
+  lua_Debug ar;
+  int is;
+  if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "f", &ar)) return 0;
+  is = lua_tocfunction(L, -1) == base_require;
+  lua_pop(L, 1);
+  return is;
+}
+
 /* Those of the host and of the build: pushes a loader and its data. */
 static int search_given(lua_State *L, neap_Vm *vm, const char *name) {
-  const neap_Module *m;
-  np_push(L, vm, NP_R_PRELOAD);
-  lua_getfield(L, -1, name);
-  m = lua_touserdata(L, -1);
-  lua_pop(L, 2);
+  const neap_Module *m = find_preloaded(L, vm, name);
   if (m != NULL) {
     push_opener(L, m, "@%s");
     lua_pushliteral(L, ":host:");
     return 2;
   }
-  m = allowed(vm, name) ? find_built(name) : NULL;
+  m = called_by_require(L) || allowed(vm, name) ? find_built(name) : NULL;
   if (m == NULL) return 0;
   push_opener(L, m, "=%s");
   lua_pushliteral(L, ":neap:");
@@ -176,7 +202,8 @@ static int base_require(lua_State *L) {
   lua_getfield(L, 2, name);
   if (lua_toboolean(L, -1)) return 1;
   lua_pop(L, 1);
-  if (!allowed(np_vm(L), name))
+  if (!allowed(np_vm(L), name) && !called_by_module(L) &&
+      find_preloaded(L, np_vm(L), name) == NULL)
     return luaL_error(L, "module '%s' is not allowed here", name);
   find_loader(L, name);
   lua_rotate(L, -2, 1);

@@ -472,6 +472,9 @@ void np_site_push(lua_State *L, int line, uint32_t source);
 /* 1 if the source name is one of the machine's own pieces of Lua. */
 int np_internal(const char *source);
 
+/* 1 if it is the Lua half of a module of the build. */
+int np_is_half(const char *source);
+
 /* 1 if the frame is a line of the script, not of neap or of C. */
 int np_is_script(const lua_Debug *ar);
 

@@ -18,7 +18,7 @@ static const neap_Module list[] = {
   {"host.math", NULL, NULL, 0, open_math2},
   {"host.waits", "waits.lua", waits, sizeof waits - 1, NULL},
   {"host.broken", "parts/broken.lua", broken, sizeof broken - 1, NULL},
-  {"neap.fs", NULL, NULL, 0, open_math2}, /* instead of neap's */
+  {"neap.ps", NULL, NULL, 0, open_math2}, /* instead of neap's */
   {NULL, NULL, NULL, 0, NULL}};
 
 static void test_preload(void) {
@@ -26,7 +26,7 @@ static void test_preload(void) {
   host_open(&host, NULL);
   neap_preload(host.L, list);
   expect(run(&host, "local m, how = require 'host.math' "
-                    "return m.answer, how, require 'neap.fs'.answer") ==
+                    "return m.answer, how, require 'neap.ps'.answer") ==
          LUA_OK);
   expect(lua_tointeger(host.L, 1) == 42 && lua_tointeger(host.L, 3) == 42);
   expect(strcmp(lua_tostring(host.L, 2), ":host:") == 0);
@@ -77,6 +77,9 @@ static void test_allowed(void) {
   memset(&options, 0, sizeof options);
   options.modules = names;
   host_open_with(&host, &options);
+  neap_preload(host.L, list + 1);
+  expect(run(&host, "return require 'host.waits'.waited") == LUA_OK);
+  expect(run(&host, "require 'host.math'") == LUA_ERRRUN);
   expect(run(&host, "return require 'neap.fs', require 'neap.asyncio', "
                     "asyncio.Queue, require 'string'") == LUA_OK);
   expect(lua_istable(host.L, 1) && lua_istable(host.L, 2));
@@ -86,6 +89,8 @@ static void test_allowed(void) {
   expect(run(&host, "for i = 1, 4 do local f = package.searchers[i]\n"
                     "  local g = f and f 'neap.net'\n"
                     "  assert(type(g) ~= 'function') end") == LUA_OK);
+  expect(run(&host, "load([[return require 'neap.net']], '=stdlib/x')()") ==
+         LUA_ERRRUN);
   expect(run(&host, "require 'my.own'") == LUA_ERRRUN);
   expect(strstr(text_at(&host, -1), "module 'my.own' not found") != NULL);
   host_close(&host);

@@ -70,8 +70,9 @@ typedef struct neap_Options {
   void *data;             /* the host's, see neap_data */
   int debug;              /* debug mode from the start */
   int ignore_env;         /* 1: package ignores LUA_PATH and LUA_CPATH */
-  /* The names that scripts may require, ended by NULL; "a" allows "a.b" too.
-   * NULL: every name. Must live as long as the machine. */
+  /* The names that scripts may require, ended by NULL; "a" allows "a.b" too,
+   * a module of neap's brings those it needs, and those of neap_preload need
+   * not be named. NULL: every name. Must live as long as the machine. */
   const char *const *modules;
   /* Asked by `require` for what is not a module of the host's or neap's,
    * before files are looked for: pushes a function that makes the module and
