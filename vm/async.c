@@ -108,7 +108,7 @@ static np_Co *co_new(lua_State *L, int body, int first, int n) {
   np_Co *co = lua_newuserdatauv(L, sizeof *co, n + 2);
   int i;
   co->state = NP_CO_NEW;
-  co->nargs = n;
+  co->nargs = (uint16_t)n;
   co->line = 0;
   lua_pushvalue(L, body);
   lua_setiuservalue(L, -2, 1);
@@ -204,6 +204,13 @@ void np_co_claim(lua_State *L, int index) {
   co->state = NP_CO_USED;
   /* Without a finalizer its collection costs nothing. */
   np_push(L, np_vm(L), NP_R_CO_USED);
+  lua_setmetatable(L, index);
+}
+
+void np_co_unclaim(lua_State *L, int index) {
+  ((np_Co *)lua_touserdata(L, index))->state = NP_CO_NEW;
+  index = lua_absindex(L, index);
+  np_push(L, np_vm(L), NP_R_CO);
   lua_setmetatable(L, index);
 }
 

@@ -103,6 +103,7 @@ int np_task_cancel(neap_Task *t) {
 
 void np_task_break_all(neap_Vm *vm) {
   neap_Task *t;
+  np_batch_cancel_all(vm, NP_T_BROKEN);
   for (t = vm->tasks; t != NULL; t = t->next) {
     t->flags |= NP_T_BROKEN;
     (void)np_task_cancel(t);

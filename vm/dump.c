@@ -147,6 +147,7 @@ static int tasks(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   neap_Task *t;
   lua_Integer n = 0;
+  np_batch_show(L);
   lua_createtable(L, (int)vm->nlive, 0);
   for (t = vm->tasks; t != NULL; t = t->next) {
     push_task(L, t);

@@ -10,13 +10,14 @@
 
 #include "vm.h"
 
-typedef struct Child {
-  np_Link link; /* first: for a child that is a future */
+/* A child that is no task of ours. */
+typedef struct Other {
+  np_Link link; /* first */
   struct Gather *gather;
-  neap_Task *task;   /* a task of ours */
-  np_Future *future; /* or somebody's future */
-  uint32_t same;     /* stands for this earlier child, from 1 */
-} Child;
+  np_Future *future; /* somebody's, or NULL once that is done */
+  uint32_t number;   /* which child it is, from 1 */
+  uint32_t same;     /* it is this earlier child once more */
+} Other;
 
 /* Fields of the table of results that are not results. They are there from
  * the start, so that setting them never needs memory. */
@@ -24,7 +25,7 @@ enum {
   GATHER = 0,
   FAILURE = -1, /* the first error, or none_yet */
   FUTURES = -2, /* list of the children that are futures */
-  CHILDREN = -3 /* userdata: the structs */
+  OTHERS = -3   /* userdata: the structs */
 };
 
 static const char none_yet = 0;
@@ -32,9 +33,12 @@ static const char none_yet = 0;
 typedef struct Gather {
   np_Future f; /* first */
   np_Sink sink;
-  Child *child;
-  uint32_t n, pending;
+  np_Batch batch; /* the children, if they all are coroutine objects */
+  np_Node end;    /* all children have ended well */
+  Other *other;   /* in the order of their numbers */
+  uint32_t n, nothers, pending;
   int results; /* reference of the table */
+  neap_Task *last; /* the child that ended last, if it failed */
   uint8_t keep_errors, failing, cancelled;
 } Gather;
 
@@ -42,13 +46,23 @@ static Gather *of_sink(np_Sink *s) {
   return (Gather *)((char *)s - offsetof(Gather, sink));
 }
 
+/* Cancels all children, in their order. */
 static void cancel_children(Gather *g) {
+  neap_Task *t = g->sink.first, *next;
   uint32_t i;
-  for (i = 0; i < g->n; i++) {
-    Child *c = &g->child[i];
-    if (c->task != NULL) (void)np_task_cancel(c->task);
-    else if (c->future != NULL) (void)np_future_cancel(c->future);
+  for (i = 0; i < g->nothers; i++) {
+    for (; t != NULL && t->number < g->other[i].number; t = next) {
+      next = t->sink_next;
+      (void)np_task_cancel(t);
+    }
+    if (g->other[i].future != NULL)
+      (void)np_future_cancel(g->other[i].future);
   }
+  for (; t != NULL; t = next) {
+    next = t->sink_next;
+    (void)np_task_cancel(t);
+  }
+  np_batch_cancel(&g->batch, 0);
 }
 
 static int gather_cancel(np_Future *f) {
@@ -67,10 +81,10 @@ static void gather_end(Gather *g) {
   int results, state = NP_DONE;
   lua_rawgeti(S, LUA_REGISTRYINDEX, g->results);
   results = lua_gettop(S);
-  for (i = 0; i < g->n; i++) {
-    if (g->child[i].same == 0) continue;
-    lua_rawgeti(S, results, g->child[i].same);
-    lua_rawseti(S, results, (lua_Integer)i + 1);
+  for (i = 0; i < g->nothers; i++) {
+    if (g->other[i].same == 0) continue;
+    lua_rawgeti(S, results, g->other[i].same);
+    lua_rawseti(S, results, g->other[i].number);
   }
   lua_rawgeti(S, results, GATHER);
   lua_rawgeti(S, results, FAILURE);
@@ -88,7 +102,9 @@ static void gather_end(Gather *g) {
     lua_pushnil(S);
     lua_rawseti(S, results, GATHER - (int)i);
   }
-  g->child = NULL;
+  g->other = NULL;
+  g->nothers = 0;
+  vm->nscheduled--;
   np_future_finish(vm, &g->f, state);
   lua_settop(S, results - 1);
   luaL_unref(S, LUA_REGISTRYINDEX, g->results);
@@ -163,41 +179,65 @@ static void mend(Gather *g, lua_Integer at) {
   lua_pop(S, 2);
 }
 
-/* Counts child number `at`, which has ended with `status`. */
-static void child_ended(Gather *g, uint32_t at, int status) {
-  g->pending--;
-  if (status != NP_DONE && g->keep_errors) {
+/* Takes note of child number `at`, which has failed. */
+static void child_failed(Gather *g, uint32_t at) {
+  if (g->keep_errors) {
     mend(g, at);
-  } else if (status != NP_DONE && !g->failing) {
+  } else if (!g->failing) {
     g->failing = 1;
     mend(g, FAILURE); /* before what is cancelled now passes for it */
     if (!g->cancelled && g->pending > 0) cancel_children(g);
   }
-  if (g->pending == 0) gather_end(g);
+}
+
+static void on_end(neap_Vm *vm, np_Node *node) {
+  (void)vm;
+  gather_end((Gather *)((char *)node - offsetof(Gather, end)));
+}
+
+/* Nobody can tell when a child is counted that has ended well, but for the
+ * last one. */
+static int child_ended(np_Sink *s, neap_Task *t) {
+  Gather *g = of_sink(s);
+  np_sink_leave(s, t);
+  g->pending--;
+  if (t->state != NP_DONE) {
+    if (g->pending == 0) g->last = t;
+    return 1;
+  }
+  if (g->pending == 0) np_ready(g->f.vm, &g->end);
+  return 0;
 }
 
 static void child_done(neap_Vm *vm, np_Sink *s, neap_Task *t) {
   Gather *g = of_sink(s);
   (void)vm;
-  g->child[t->number - 1].task = NULL;
-  child_ended(g, t->number, t->state);
+  child_failed(g, t->number);
+  if (g->last == t) gather_end(g);
+}
+
+static void child_lost(np_Sink *s, uint32_t at) {
+  Gather *g = of_sink(s);
+  g->pending--;
+  child_failed(g, at);
+  if (g->pending == 0) np_ready(g->f.vm, &g->end);
 }
 
 /* Runs protected: copies the outcome of a child that is a future. */
 static int copy_outcome(lua_State *L) {
-  Child *c = lua_touserdata(L, 1);
+  Other *c = lua_touserdata(L, 1);
   Gather *g = c->gather;
   np_Future *f = c->future;
   lua_settop(L, 0);
   lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
   lua_rawgeti(L, 1, FUTURES);
-  lua_rawgeti(L, 2, (c - g->child) + 1);
+  lua_rawgeti(L, 2, c->number);
   lua_replace(L, 2);
   np_future_outcome(L, 2);
   if (f->state == NP_DONE && !(f->flags & NP_F_SINGLE)) {
     if (lua_istable(L, 3)) lua_rawgeti(L, 3, 1);
   }
-  keep(L, g, (uint32_t)(c - g->child) + 1, lua_gettop(L), f->state);
+  keep(L, g, c->number, lua_gettop(L), f->state);
   if (f->state == NP_FAILED && !g->keep_errors && !g->failing) {
     np_extra_get(L, 2, "traceback");
     np_extra_get(L, 2, "spawned");
@@ -207,9 +247,9 @@ static int copy_outcome(lua_State *L) {
 }
 
 static void future_ended(neap_Vm *vm, np_Node *node) {
-  Child *c = (Child *)node;
+  Other *c = (Other *)node;
   Gather *g = c->gather;
-  uint32_t at = (uint32_t)(c - g->child) + 1;
+  uint32_t at = c->number;
   int status = c->future->state;
   lua_State *C = vm->calls;
   lua_pushcfunction(C, copy_outcome);
@@ -225,7 +265,9 @@ static void future_ended(neap_Vm *vm, np_Node *node) {
   lua_pop(C, 2);
   c->future = NULL;
   vm->nscheduled--;
-  child_ended(g, at, status);
+  g->pending--;
+  if (status != NP_DONE) child_failed(g, at);
+  if (g->pending == 0) gather_end(g);
 }
 
 uint32_t np_gather_pending(np_Future *f) { return ((Gather *)f)->pending; }
@@ -243,99 +285,174 @@ void np_gather_tasks(np_Future *f, void (*visit)(void *, neap_Task *),
 
 /* == Starting ========================================================= */
 
-/* Number of an earlier awaitable that is the one at `index`, or 0. */
-static uint32_t find_same(lua_State *L, int list, uint32_t before) {
+/* Stack of the functions here. */
+enum { LIST = 1, RESULTS, FUTURE };
+
+/* Number of an earlier awaitable that is the one on top, or 0. */
+static uint32_t find_same(lua_State *L, uint32_t before) {
   uint32_t i;
   for (i = 1; i < before; i++) {
-    lua_rawgeti(L, list, i);
-    if (lua_rawequal(L, -1, -2)) {
-      lua_pop(L, 1);
-      return i;
-    }
+    int found;
+    lua_rawgeti(L, LIST, i);
+    found = lua_rawequal(L, -1, -2);
     lua_pop(L, 1);
+    if (found) return i;
   }
   return 0;
 }
 
-/* Starts the awaitable on top (and pops it) as child number `at`. */
-static void start_child(lua_State *L, Gather *g, int list, uint32_t at,
-                        int line, uint32_t source) {
-  neap_Vm *vm = g->f.vm;
-  Child *c = &g->child[at - 1];
-  np_Co *co = np_co_test(L, -1);
-  np_Future *f;
-  c->gather = g;
-  if (co != NULL && co->state == NP_CO_NEW) {
-    c->task = np_task_of(L, line, source);
-    c->task->sink = &g->sink;
-    c->task->number = at;
-    g->pending++;
-    return;
-  }
-  f = co == NULL ? np_future_test(L, -1) : NULL;
-  if (co != NULL && co->state != NP_CO_NEW)
-    c->same = find_same(L, list, at);
-  if (c->same != 0) {
-    lua_pop(L, 1);
-    return;
-  }
-  if (f != NULL) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
-    lua_rawgeti(L, -1, FUTURES);
-    lua_pushvalue(L, -3);
-    lua_rawseti(L, -2, at);
-    lua_pop(L, 2);
-    vm->nscheduled++;
-    if (np_reserve(vm) < 0) {
-      vm->nscheduled--;
-      luaL_error(L, "not enough memory");
-    }
-    c->future = f;
-    c->link.node.run = future_ended;
-    if (f->state != NP_PENDING) np_ready(vm, &c->link.node);
-    else np_link(f, &c->link);
-  } else {
-    neap_Task *t = np_task_from(L, -1, line, source);
-    t->sink = &g->sink;
-    t->number = at;
-    c->task = t;
-  }
-  g->pending++;
-  lua_pop(L, 1);
-}
-
-/* Runs protected: list at 1, gather at 2; starts all children. */
-static int start_all(lua_State *L) {
-  Gather *g = lua_touserdata(L, 2);
+/* Takes the claims back: gather raises, and the objects stay as they were. */
+static void unclaim(lua_State *L, uint32_t n) {
   uint32_t i;
-  int line;
-  uint32_t source;
-  np_site(L, 1, &line, &source);
-  if (source == 0) np_site(L, 0, &line, &source);
+  for (i = 1; i <= n; i++) {
+    if (lua_rawgeti(L, RESULTS, i) == LUA_TUSERDATA) np_co_unclaim(L, -1);
+    lua_pop(L, 1);
+  }
+}
+
+/* Raises: awaitable number `at`, on top, is none, or was used. */
+static int refuse(lua_State *L, uint32_t at) {
+  unclaim(L, at);
+  if (np_co_test(L, -1) != NULL) np_co_claim(L, -1);
+  return np_error(L, "gather needs awaitables: number %d is a %s value",
+                  (int)at, luaL_typename(L, -1));
+}
+
+/*
+ * Claims the coroutine objects among the n awaitables and puts them into the
+ * table of results, until they start. Returns how many others there are.
+ */
+static uint32_t claim_all(lua_State *L, uint32_t n) {
+  uint32_t i, others = 0;
+  for (i = 1; i <= n; i++) {
+    np_Co *co;
+    lua_rawgeti(L, LIST, i);
+    co = np_co_test(L, -1);
+    if (co != NULL && co->state == NP_CO_NEW) {
+      np_co_claim(L, -1);
+      lua_rawseti(L, RESULTS, i);
+      continue;
+    }
+    others++;
+    if (co != NULL) {
+      if (find_same(L, i) == 0) return (uint32_t)refuse(L, i);
+    } else if (np_future_test(L, -1) == NULL) {
+      if (luaL_getmetafield(L, -1, "__await") == LUA_TNIL)
+        return (uint32_t)refuse(L, i);
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  return others;
+}
+
+/* Links the gather to the future on top, which is child `c`. */
+static void start_future(lua_State *L, Gather *g, Other *c) {
+  neap_Vm *vm = g->f.vm;
+  np_Future *f = lua_touserdata(L, -1);
+  lua_rawgeti(L, RESULTS, FUTURES);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, c->number);
+  lua_pop(L, 1);
+  vm->nscheduled++;
+  if (np_reserve(vm) < 0) {
+    vm->nscheduled--;
+    luaL_error(L, "not enough memory");
+  }
+  c->future = f;
+  c->link.node.run = future_ended;
+  if (f->state != NP_PENDING) np_ready(vm, &c->link.node);
+  else np_link(f, &c->link);
+  g->pending++;
+}
+
+static void start_task(Gather *g, neap_Task *t, uint32_t at) {
+  np_sink_join(&g->sink, t);
+  t->number = at;
+  g->pending++;
+}
+
+/* Starts child number `at`, which is on top and no coroutine object that was
+ * claimed for this place. */
+static void start_other(lua_State *L, Gather *g, uint32_t at) {
+  np_Future *f = np_future_test(L, -1);
+  Other *c = &g->other[g->nothers];
+  if (f == NULL && np_co_test(L, -1) == NULL) {
+    start_task(g, np_task_from(L, -1, g->batch.line, g->batch.source), at);
+    return;
+  }
+  c->gather = g;
+  c->number = at;
+  if (f == NULL) c->same = find_same(L, at);
+  else start_future(L, g, c);
+  g->nothers++;
+}
+
+/* Runs protected: starts the children one by one. */
+static int start_each(lua_State *L) {
+  Gather *g = lua_touserdata(L, FUTURE);
+  uint32_t i;
   for (i = 1; i <= g->n; i++) {
-    lua_rawgeti(L, 1, i);
-    start_child(L, g, 1, i, line, source);
+    if (lua_rawgeti(L, RESULTS, i) == LUA_TUSERDATA) {
+      lua_pushnil(L);
+      lua_rawseti(L, RESULTS, i);
+      start_task(g, np_task_of(L, g->batch.line, g->batch.source), i);
+    } else {
+      lua_rawgeti(L, LIST, i);
+      start_other(L, g, i);
+    }
+    lua_settop(L, FUTURE);
   }
   return 0;
 }
 
-/* Raises unless the value on top can be awaited; pops it. */
-static void check_awaitable(lua_State *L, uint32_t at) {
-  np_Co *co = np_co_test(L, -1);
-  if (co != NULL && co->state == NP_CO_NEW) {
-    lua_pop(L, 1);
-    return;
+/* Starts all children; they are a batch if nothing else is needed. */
+static int start_all(lua_State *L, Gather *g, uint32_t others) {
+  neap_Vm *vm = g->f.vm;
+  if (others == 0 && !vm->debug &&
+      (vm->current == NULL || !(vm->current->flags & NP_T_CONTEXT))) {
+    g->pending = g->n;
+    if (np_batch_start(vm, &g->batch) == 0) return LUA_OK;
+    g->pending = 0;
+    lua_pushliteral(L, "not enough memory");
+    return LUA_ERRMEM;
   }
-  if (co == NULL && np_future_test(L, -1) == NULL &&
-      luaL_getmetafield(L, -1, "__await") == LUA_TNIL)
-    np_error(L, "gather needs awaitables: number %d is a %s value", (int)at,
-             luaL_typename(L, -1));
-  if (co != NULL && co->state != NP_CO_NEW) {
-    np_co_describe(L, -1);
-    np_error(L, "cannot await coroutine object %s again: it was awaited or "
-             "given to a task already", lua_tostring(L, -1));
-  }
-  lua_pop(L, co == NULL && np_future_test(L, -1) == NULL ? 2 : 1);
+  lua_pushcfunction(L, start_each);
+  lua_pushvalue(L, LIST);
+  lua_pushvalue(L, RESULTS);
+  lua_pushvalue(L, FUTURE);
+  return lua_pcall(L, 3, 0, 0);
+}
+
+/* Puts into the table of results what is needed until the end. */
+static void fill_results(lua_State *L, Gather *g, uint32_t others) {
+  lua_pushvalue(L, FUTURE);
+  lua_rawseti(L, RESULTS, GATHER);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&none_yet);
+  lua_rawseti(L, RESULTS, FAILURE);
+  lua_newtable(L);
+  lua_rawseti(L, RESULTS, FUTURES);
+  g->other = lua_newuserdatauv(L, others * sizeof(Other) + 1, 0);
+  memset(g->other, 0, others * sizeof(Other));
+  lua_rawseti(L, RESULTS, OTHERS);
+  lua_pushvalue(L, RESULTS);
+  g->results = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static Gather *new_gather(lua_State *L, uint32_t n, int as_list,
+                          int keep_errors) {
+  Gather *g = (Gather *)np_future_sized(L, NP_R_FUTURE, sizeof *g);
+  g->f.cancel = gather_cancel;
+  g->f.flags = NP_F_GATHER | (as_list ? NP_F_SINGLE : 0);
+  g->sink.store = child_store;
+  g->sink.ended = child_ended;
+  g->sink.done = child_done;
+  g->batch.sink = &g->sink;
+  g->batch.lost = child_lost;
+  g->batch.n = g->n = n;
+  g->end.run = on_end;
+  g->keep_errors = (uint8_t)keep_errors;
+  return g;
 }
 
 /* The list at 1 with n awaitables -> future; as_list says in what form the
@@ -343,44 +460,25 @@ static void check_awaitable(lua_State *L, uint32_t at) {
 static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
   neap_Vm *vm = np_vm(L);
   Gather *g;
-  uint32_t i;
-  int results;
-  for (i = 1; i <= n; i++) {
-    lua_rawgeti(L, 1, i);
-    check_awaitable(L, i);
-  }
+  uint32_t others;
   lua_createtable(L, (int)n, 5);
-  results = lua_gettop(L);
   lua_pushinteger(L, n);
-  lua_setfield(L, results, "n");
-  g = (Gather *)np_future_sized(L, NP_R_FUTURE, sizeof *g);
-  g->f.cancel = gather_cancel;
-  g->f.flags = NP_F_GATHER | (as_list ? NP_F_SINGLE : 0);
-  g->sink.store = child_store;
-  g->sink.done = child_done;
-  g->n = n;
-  g->keep_errors = (uint8_t)keep_errors;
-  lua_pushvalue(L, results);
-  lua_setiuservalue(L, -2, 1);
+  lua_setfield(L, RESULTS, "n");
+  g = new_gather(L, n, as_list, keep_errors);
+  lua_pushvalue(L, RESULTS);
+  lua_setiuservalue(L, FUTURE, 1);
   if (n == 0) {
     np_future_finish(vm, &g->f, NP_DONE);
     return 1;
   }
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, results, GATHER);
-  lua_pushlightuserdata(L, (void *)(uintptr_t)&none_yet);
-  lua_rawseti(L, results, FAILURE);
-  lua_newtable(L);
-  lua_rawseti(L, results, FUTURES);
-  g->child = lua_newuserdatauv(L, n * sizeof(Child), 0);
-  memset(g->child, 0, n * sizeof(Child));
-  lua_rawseti(L, results, CHILDREN);
-  lua_pushvalue(L, results);
-  g->results = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pushcfunction(L, start_all);
-  lua_pushvalue(L, 1);
-  lua_pushvalue(L, -3);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+  others = claim_all(L, n);
+  fill_results(L, g, others);
+  g->batch.list = g->results;
+  np_site(L, 1, &g->batch.line, &g->batch.source);
+  if (g->batch.source == 0)
+    np_site(L, 0, &g->batch.line, &g->batch.source);
+  vm->nscheduled++; /* `end`; all others reserve a place after it */
+  if (start_all(L, g, others) != LUA_OK) {
     /* What has started ends by itself; nobody sees it. */
     g->failing = 1;
     mend(g, FAILURE);

@@ -12,7 +12,6 @@
 typedef struct Group {
   np_Future f; /* first; user value 1 is the list of errors */
   np_Sink sink;
-  neap_Task *first, *last;
   uint64_t parent; /* id of the task that holds the group, and its slot */
   uint32_t parent_slot;
   uint32_t count;
@@ -33,8 +32,8 @@ static Group *check(lua_State *L) {
 
 static void cancel_tasks(Group *g) {
   neap_Task *t, *next;
-  for (t = g->first; t != NULL; t = next) {
-    next = t->group_next;
+  for (t = g->sink.first; t != NULL; t = next) {
+    next = t->sink_next;
     (void)np_task_cancel(t);
   }
 }
@@ -57,16 +56,13 @@ static void task_store(lua_State *L, np_Sink *s, neap_Task *t, int first,
   lua_rawseti(L, -2, at);
 }
 
-static void unlink_task(Group *g, neap_Task *t) {
-  if (t->group_prev != NULL) t->group_prev->group_next = t->group_next;
-  else g->first = t->group_next;
-  if (t->group_next != NULL) t->group_next->group_prev = t->group_prev;
-  else g->last = t->group_prev;
+static int task_ended(np_Sink *s, neap_Task *t) {
+  np_sink_leave(s, t);
+  return 1;
 }
 
 static void task_done(neap_Vm *vm, np_Sink *s, neap_Task *t) {
   Group *g = of_sink(s);
-  unlink_task(g, t);
   if (t->state == NP_FAILED && !g->aborting && !g->parent_cancelled) {
     neap_Task *parent = np_task_find(vm, g->parent_slot, g->parent);
     g->aborting = g->parent_cancelled = 1;
@@ -96,6 +92,7 @@ static int group_new(lua_State *L) {
   g = (Group *)np_future_sized(L, NP_R_FUTURE, sizeof *g);
   g->f.flags = NP_F_GROUP;
   g->sink.store = task_store;
+  g->sink.ended = task_ended;
   g->sink.done = task_done;
   g->parent = t->id;
   g->parent_slot = t->slot;
@@ -122,12 +119,7 @@ static int group_add(lua_State *L) {
   g->count++;
   g->f.state = NP_PENDING;
   f->flags |= NP_F_RETRIEVED; /* the group tells of its error */
-  t->sink = &g->sink;
-  t->group_next = NULL;
-  t->group_prev = g->last;
-  if (g->last != NULL) g->last->group_next = t;
-  else g->first = t;
-  g->last = t;
+  np_sink_join(&g->sink, t);
   return 0;
 }
 

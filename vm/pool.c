@@ -27,22 +27,18 @@ static int grow(neap_Vm *vm, void **all, size_t item, uint32_t **free_ones,
   return 0;
 }
 
-/*
- * A free slot: the task's place in the tables of the store. The one of what
- * is to start has a false in every free place, so that setting one never
- * needs memory. Raises when memory is out.
- */
-uint32_t np_slot_take(lua_State *L, neap_Vm *vm) {
-  if (vm->nfree > 0) return vm->free_slots[--vm->nfree];
+/* A free slot: the task's place in the tables of the store. */
+int np_slot_take(neap_Vm *vm, uint32_t *slot) {
+  if (vm->nfree > 0) {
+    *slot = vm->free_slots[--vm->nfree];
+    return 0;
+  }
   if (vm->nslots == vm->slots_size &&
       grow(vm, (void **)&vm->slots, sizeof *vm->slots, &vm->free_slots,
            &vm->slots_size) < 0)
-    luaL_error(L, "not enough memory");
-  np_store(L, vm, NP_S_STARTS);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, (lua_Integer)vm->nslots + 1);
-  lua_pop(L, 1);
-  return vm->nslots++;
+    return UV_ENOMEM;
+  *slot = vm->nslots++;
+  return 0;
 }
 
 void np_slot_release(neap_Vm *vm, uint32_t slot) {

@@ -13,7 +13,6 @@
 
 /* == Spawning ========================================================= */
 
-static void task_step(neap_Vm *vm, np_Node *node);
 static int task_handler(lua_State *L);
 
 static void on_sleep(neap_Vm *vm, neap_Timer *timer) {
@@ -64,38 +63,52 @@ static void spawn_text(lua_State *L, neap_Task *t) {
   else lua_pop(L, 1);
 }
 
+neap_Task *np_task_blank(neap_Vm *vm) {
+  neap_Task *t;
+  uint32_t slot;
+  if (np_slot_take(vm, &slot) < 0) return NULL;
+  t = np_alloc(vm, NULL, 0, sizeof *t);
+  if (t == NULL) {
+    np_slot_release(vm, slot);
+    return NULL;
+  }
+  memset(t, 0, sizeof *t);
+  t->link.node.run = np_task_step;
+  t->timer.fire = on_sleep;
+  t->vm = vm;
+  t->slot = slot;
+  vm->slots[slot] = t;
+  return t;
+}
+
+static void discard(neap_Vm *vm, neap_Task *t) {
+  np_slot_release(vm, t->slot);
+  np_alloc(vm, t, sizeof *t, 0);
+}
+
 /*
  * Makes the task that will run the coroutine object on top, and pops that.
  * It gets a thread only when it starts, so that many short tasks share few.
  */
 static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
   neap_Vm *vm = np_vm(L);
-  neap_Task *t = NULL;
-  uint32_t slot = np_slot_take(L, vm);
+  neap_Task *t = np_task_blank(vm);
+  if (t == NULL) luaL_error(L, "not enough memory");
   vm->ntasks++;
-  if (np_reserve(vm) == 0) t = np_alloc(vm, NULL, 0, sizeof *t);
-  if (t == NULL) {
-    np_slot_release(vm, slot);
+  if (np_reserve(vm) < 0) {
     vm->ntasks--;
+    discard(vm, t);
     luaL_error(L, "not enough memory");
-    return NULL;
   }
-  memset(t, 0, sizeof *t);
-  t->link.node.run = task_step;
-  t->timer.fire = on_sleep;
-  t->vm = vm;
-  t->slot = slot;
   t->id = ++vm->ids;
   t->parent = vm->current != NULL ? (uint32_t)vm->current->id : 0;
   t->born = (uint32_t)uv_now(vm->loop);
   t->line = line;
   t->source = source;
-  vm->slots[slot] = t;
   append(vm, t);
   np_ready(vm, &t->link.node);
-  lua_xmove(L, vm->store, 1);
-  lua_rawseti(vm->store, NP_S_STARTS, (lua_Integer)slot + 1);
-  inherit_context(L, vm, t); /* an error leaves a task that ends by itself */
+  np_task_prepare(L, t); /* an error leaves a task that ends by itself */
+  inherit_context(L, vm, t);
   if (vm->debug) remember_spawn(L, t);
   return t;
 }
@@ -107,7 +120,6 @@ neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source) {
 }
 
 neap_Task *np_task_of(lua_State *L, int line, uint32_t source) {
-  np_co_claim(L, -1);
   return spawn(L, line, source);
 }
 
@@ -123,26 +135,41 @@ neap_Task *np_task_from(lua_State *L, int index, int line, uint32_t source) {
   return np_task_new(L, 1, line, source);
 }
 
-/* Gives the task its thread, with the body and the arguments on it. */
-static int task_start(neap_Vm *vm, neap_Task *t) {
-  lua_State *S = vm->store, *T;
-  int n;
-  t->flags |= NP_T_STARTED;
-  if (np_thread_take(vm, &t->thread) < 0) return UV_ENOMEM;
-  t->L = T = vm->threads[t->thread];
-  lua_rawgeti(S, NP_S_STARTS, (lua_Integer)t->slot + 1);
-  lua_pushboolean(S, 0);
-  lua_rawseti(S, NP_S_STARTS, (lua_Integer)t->slot + 1);
-  n = ((np_Co *)lua_touserdata(S, -1))->nargs + 1;
-  if (!lua_checkstack(S, n + 4) || !lua_checkstack(T, n + 8)) {
+void np_task_prepare(lua_State *L, neap_Task *t) {
+  np_store(L, t->vm, NP_S_STARTS);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)t->slot + 1);
+  lua_pop(L, 1);
+}
+
+/* Moves body and arguments of the object on top of the store, which is
+ * popped, to T; how many they are, or UV_ENOMEM. */
+static int unpack(neap_Vm *vm, lua_State *T) {
+  lua_State *S = vm->store;
+  np_Co *co = lua_touserdata(S, -1);
+  int n = co != NULL ? co->nargs + 1 : 0;
+  if (n == 0 || !lua_checkstack(S, n + 4) || !lua_checkstack(T, n + 8)) {
     lua_pop(S, 1);
     return UV_ENOMEM;
   }
-  lua_pushcfunction(T, np_task_main);
-  lua_pushcfunction(T, task_handler);
   np_co_unpack(S, T);
-  t->nargs = n + 1;
-  return 0;
+  return n;
+}
+
+int np_task_begin(neap_Vm *vm, neap_Task *t) {
+  int n;
+  t->flags |= NP_T_STARTED;
+  if (np_thread_take(vm, &t->thread) < 0) {
+    lua_pop(vm->store, 1);
+    return UV_ENOMEM;
+  }
+  t->L = vm->threads[t->thread];
+  lua_pushcfunction(t->L, np_task_main);
+  lua_pushcfunction(t->L, task_handler);
+  n = unpack(vm, t->L);
+  if (n >= 0) return n + 1;
+  lua_settop(t->L, 0); /* no error is on it */
+  return n;
 }
 
 void np_task_push(lua_State *L, neap_Task *t) {
@@ -333,22 +360,36 @@ static int task_ended(lua_State *L, int status, lua_KContext ctx) {
                     NP_DONE : NP_FAILED, 2);
 }
 
-int np_task_main(lua_State *L) {
+static void run_body(lua_State *L) {
   neap_Task *t = np_vm(L)->current;
   int status;
   if (t->flags & NP_T_MUST_CANCEL) {
     t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
     lua_settop(L, 1);
     np_cancel_push(L, t);
-    return task_store(L, NP_FAILED, 2);
+    (void)task_store(L, NP_FAILED, 2);
+    return;
   }
   status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, task_ended);
-  return task_ended(L, status, 0);
+  (void)task_ended(L, status, 0);
+}
+
+/* The handler is at 1, then the body and its arguments. */
+int np_task_main(lua_State *L) {
+  do run_body(L);
+  while (np_batch_next(L));
+  return 0;
+}
+
+int np_task_follow(lua_State *L, neap_Task *t) {
+  lua_settop(L, 1);
+  t->flags |= NP_T_STARTED;
+  return unpack(t->vm, L);
 }
 
 /* == Steps ============================================================ */
 
-void np_task_free(neap_Vm *vm, neap_Task *t) {
+static void task_free(neap_Vm *vm, neap_Task *t) {
   np_alloc(vm, t, sizeof *t, 0);
   vm->ntasks--;
 }
@@ -356,7 +397,7 @@ void np_task_free(neap_Vm *vm, neap_Task *t) {
 static void tell_sink(neap_Vm *vm, np_Node *node) {
   neap_Task *t = (neap_Task *)node;
   t->sink->done(vm, t->sink, t);
-  np_task_free(vm, t);
+  task_free(vm, t);
 }
 
 static void forget(neap_Vm *vm, int table, uint32_t slot) {
@@ -364,20 +405,15 @@ static void forget(neap_Vm *vm, int table, uint32_t slot) {
   lua_rawseti(vm->store, table, (lua_Integer)slot + 1);
 }
 
-/* Takes an ended task out of everything and tells who waits. */
-static void task_end(neap_Vm *vm, neap_Task *t) {
+/* Tells who waits of the end. Returns whether the struct is needed for that. */
+static int tell(neap_Vm *vm, neap_Task *t) {
+  int later = t->sink != NULL && t->sink->ended(t->sink, t);
   t->flags |= NP_T_ENDED;
-  if (t->prev != NULL) t->prev->next = t->next;
-  else vm->tasks = t->next;
-  if (t->next != NULL) t->next->prev = t->prev;
-  else vm->tasks_last = t->prev;
   vm->nlive--;
   if (vm->main == t) vm->main = NULL;
   if (t->flags & NP_T_CONTEXT) forget(vm, NP_S_CONTEXTS, t->slot);
   if (t->flags & NP_T_INHERIT) forget(vm, NP_S_INHERIT, t->slot);
-  if (t->L != NULL) np_thread_release(vm, t->thread);
-  np_slot_release(vm, t->slot);
-  if (t->sink != NULL) { /* it was there before anybody who awaits */
+  if (later) { /* it was there before anybody who awaits */
     t->link.node.run = tell_sink;
     np_ready(vm, &t->link.node);
   }
@@ -387,7 +423,26 @@ static void task_end(neap_Vm *vm, neap_Task *t) {
     np_future_finish(vm, t->future, t->state);
     forget(vm, NP_S_FUTURES, t->slot);
   }
-  if (t->sink == NULL) np_task_free(vm, t);
+  return later;
+}
+
+/* Takes an ended task out of everything. */
+static void task_end(neap_Vm *vm, neap_Task *t) {
+  if (t->prev != NULL) t->prev->next = t->next;
+  else vm->tasks = t->next;
+  if (t->next != NULL) t->next->prev = t->prev;
+  else vm->tasks_last = t->prev;
+  if (t->L != NULL) np_thread_release(vm, t->thread);
+  np_slot_release(vm, t->slot);
+  if (!tell(vm, t)) task_free(vm, t);
+}
+
+void np_task_renew(neap_Vm *vm, neap_Task *t) {
+  (void)tell(vm, t);
+  vm->ntasks--;
+  t->future = NULL;
+  t->flags = NP_T_STARTED;
+  t->cancelling = 0;
 }
 
 /* The body's end could not be stored: memory ran out. The error message is
@@ -408,26 +463,22 @@ static void task_broke(neap_Vm *vm, neap_Task *t) {
   if (T != NULL) (void)lua_resetthread(T);
 }
 
-static void task_step(neap_Vm *vm, np_Node *node) {
-  neap_Task *t = (neap_Task *)node;
-  lua_State *T;
-  int n, status, results;
-  if (!(t->flags & NP_T_STARTED) && task_start(vm, t) < 0) {
-    task_broke(vm, t);
-    task_end(vm, t);
-    return;
-  }
-  T = t->L;
-  n = t->nargs;
-  t->nargs = 0;
+void np_step_ended(neap_Vm *vm) {
+  if (vm->steps++ == vm->blocked_step) np_watch_ended(vm);
+  vm->resumes = NULL;
+}
+
+void np_task_run(neap_Vm *vm, neap_Task *t, int n) {
+  lua_State *T = t->L;
+  int status, results;
   vm->current = t;
   vm->running = T;
   vm->steps++;
   status = lua_resume(T, vm->L, n, &results);
-  if (vm->steps++ == vm->blocked_step) np_watch_ended(vm);
+  np_step_ended(vm);
+  t = vm->current; /* of a batch, the last one */
   vm->current = NULL;
   vm->running = NULL;
-  vm->resumes = NULL;
   if (status == LUA_YIELD) {
     if (vm->parking) {
       vm->parking = 0;
@@ -443,6 +494,26 @@ static void task_step(neap_Vm *vm, np_Node *node) {
   } else if (status != LUA_OK) {
     task_broke(vm, t);
   }
+  task_end(vm, t);
+}
+
+void np_task_step(neap_Vm *vm, np_Node *node) {
+  neap_Task *t = (neap_Task *)node;
+  int n = 0;
+  if (!(t->flags & NP_T_STARTED)) {
+    lua_rawgeti(vm->store, NP_S_STARTS, (lua_Integer)t->slot + 1);
+    if (lua_isuserdata(vm->store, -1)) { /* so that it is no new key */
+      lua_pushboolean(vm->store, 0);
+      lua_rawseti(vm->store, NP_S_STARTS, (lua_Integer)t->slot + 1);
+    }
+    n = np_task_begin(vm, t);
+  }
+  if (n < 0) np_task_fail(vm, t);
+  else np_task_run(vm, t, n);
+}
+
+void np_task_fail(neap_Vm *vm, neap_Task *t) {
+  task_broke(vm, t);
   task_end(vm, t);
 }
 
@@ -518,6 +589,7 @@ static int current_task(lua_State *L) {
 static int all_tasks(lua_State *L) {
   neap_Task *t;
   lua_Integer i = 0;
+  np_batch_show(L);
   lua_newtable(L);
   for (t = np_vm(L)->tasks; t != NULL; t = t->next) {
     np_task_push(L, t);

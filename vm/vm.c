@@ -235,6 +235,7 @@ int neap_wait(lua_State *L, int index, int *nresults) {
 
 static void cancel_all(neap_Vm *vm) {
   neap_Task *t, *next;
+  np_batch_cancel_all(vm, NP_T_FINISHING);
   for (t = vm->tasks; t != NULL; t = next) {
     next = t->next;
     if (!(t->flags & NP_T_FINISHING)) {

@@ -76,16 +76,42 @@ struct np_Future {
 /* == Tasks ============================================================ */
 
 /*
- * Who takes the values of a task without going through a future. `store`
+ * Who takes the values of many tasks without going through futures. `store`
  * runs on the task's stack, where the values are first..first+n-1 (status
- * NP_DONE) or the error at `first`; `done` runs in the next turn.
+ * NP_DONE) or the error at `first`. `ended` is called as soon as the task has
+ * ended, without Lua, and tells whether `done` is wanted in the next turn. The
+ * list has the tasks that have not ended, by their number.
  */
 typedef struct np_Sink np_Sink;
 struct np_Sink {
   void (*store)(lua_State *L, np_Sink *s, neap_Task *t, int first, int n,
                 int status);
+  int (*ended)(np_Sink *s, neap_Task *t);
   void (*done)(neap_Vm *vm, np_Sink *s, neap_Task *t);
+  neap_Task *first, *last;
 };
+
+/*
+ * Coroutine objects that become tasks of one sink. They start in the order of
+ * a list, one right after the other in the next turn, and until then are no
+ * tasks yet: one that does not wait leaves its struct, slot and thread to the
+ * next (batch.c).
+ */
+typedef struct np_Batch {
+  np_Node node; /* first: in the ready ring until they start */
+  struct np_Batch *prev, *next; /* all that have not started, oldest first */
+  np_Sink *sink;
+  /* child number `at` cannot run: memory is out */
+  void (*lost)(np_Sink *sink, uint32_t at);
+  int list;          /* reference of the list of claimed objects */
+  uint32_t at, n;    /* number of the last that became a task; of the last */
+  neap_Task *waiting; /* tasks that somebody wanted to see before */
+  neap_Task *before;  /* where the next belongs in the list of all tasks */
+  uint64_t id;       /* of the next */
+  uint32_t parent, born, source;
+  int line;
+  uint16_t flags;    /* of those that become tasks from now on */
+} np_Batch;
 
 enum {
   NP_T_MUST_CANCEL = 1,  /* raise at the next resume */
@@ -112,7 +138,7 @@ struct neap_Task {
   neap_Wait *wait;     /* the native wait it is parked on */
   np_Sink *sink;
   neap_Task *prev, *next; /* all tasks of the machine, oldest first */
-  neap_Task *group_prev, *group_next; /* those of its group */
+  neap_Task *sink_prev, *sink_next; /* those of its sink */
   uint64_t id;
   uint32_t parent; /* id of the task that spawned it, 0 if none */
   uint32_t born;   /* ms of the loop's clock */
@@ -135,7 +161,8 @@ enum { NP_CO_NEW, NP_CO_USED };
 
 /* User values: the body, the function that made it, then the arguments. */
 typedef struct np_Co {
-  int state, nargs, line;
+  int line;
+  uint16_t nargs, state;
 } np_Co;
 
 /* == The machine ====================================================== */
@@ -202,8 +229,10 @@ struct neap_Vm {
 
   neap_Task *tasks, *tasks_last;
   neap_Task *main;
+  np_Batch *batches, *batches_last;
+  np_Batch *batch; /* the one that starts now */
   uint64_t ids;
-  size_t ntasks, nscheduled; /* structs alive: what can be in the ring */
+  size_t ntasks, nscheduled; /* what is or may come into the ring */
   size_t nlive;              /* tasks that have not ended */
   neap_Task **slots;
   uint32_t *free_slots; /* a stack; both arrays have slots_size places */
@@ -319,8 +348,8 @@ void np_loop_pass(neap_Vm *vm);
 
 /* == pool.c: slots and threads ======================================== */
 
-/* A free slot; raises when memory is out. */
-uint32_t np_slot_take(lua_State *L, neap_Vm *vm);
+/* A free slot; 0, or UV_ENOMEM. The next call gives what was last released. */
+int np_slot_take(neap_Vm *vm, uint32_t *slot);
 void np_slot_release(neap_Vm *vm, uint32_t slot);
 
 /* The number of a thread for a task that starts; 0, or UV_ENOMEM. */
@@ -343,7 +372,7 @@ neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source);
  * with __await. */
 neap_Task *np_task_from(lua_State *L, int index, int line, uint32_t source);
 
-/* The same from the coroutine object on top, which is popped. */
+/* The same from the claimed coroutine object on top, which is popped. */
 neap_Task *np_task_of(lua_State *L, int line, uint32_t source);
 
 /* Pushes the Task object of `t`, making it if need be. */
@@ -391,11 +420,49 @@ void np_inherit_set(lua_State *L);
  * `index`, or two nils. */
 void np_take_traces(lua_State *L, neap_Task *t, int index);
 
-/* Ends: frees the struct of a task whose sink was told. */
-void np_task_free(neap_Vm *vm, neap_Task *t);
+/* A struct with a slot, in no list; NULL when memory is out. */
+neap_Task *np_task_blank(neap_Vm *vm);
+/* Keeps the claimed coroutine object on top, which is popped, for it. */
+void np_task_prepare(lua_State *L, neap_Task *t);
+/* Starts, or goes on: the `run` of a task's node. */
+void np_task_step(neap_Vm *vm, np_Node *node);
+/* Gives it a thread with the coroutine object on top of the store, which is
+ * popped; how many values are on it, or UV_ENOMEM. */
+int np_task_begin(neap_Vm *vm, neap_Task *t);
+/* Runs it with `n` values on its thread until it waits or ends. */
+void np_task_run(neap_Vm *vm, neap_Task *t, int n);
+/* Ends it: memory is out. */
+void np_task_fail(neap_Vm *vm, neap_Task *t);
+/* One that has ended well, on L, becomes another: what is left is its struct,
+ * slot and thread. Then it follows with the object on top of the store. */
+void np_task_renew(neap_Vm *vm, neap_Task *t);
+int np_task_follow(lua_State *L, neap_Task *t);
+/* Counts the end of a step: see watch.c. */
+void np_step_ended(neap_Vm *vm);
 void np_task_open(lua_State *L);
 void np_task_close(neap_Vm *vm); /* frees what it has in C */
 int np_task_main(lua_State *L);
+
+/* == batch.c: many that start together ================================ */
+
+void np_sink_join(np_Sink *s, neap_Task *t);
+void np_sink_leave(np_Sink *s, neap_Task *t);
+
+/*
+ * Starts `b`, of which sink, lost, list, line, source and n are set: in the
+ * next turn its objects run as tasks of the sink. 0, or UV_ENOMEM.
+ */
+int np_batch_start(neap_Vm *vm, np_Batch *b);
+
+/* At the end of a task on L: 1 if the next of its batch is on the stack. */
+int np_batch_next(lua_State *L);
+
+/* Makes tasks of all that have not started, for somebody to look at. */
+void np_batch_show(lua_State *L);
+
+/* Cancels all that have not started, with `flags`. */
+void np_batch_cancel(np_Batch *b, int flags);
+void np_batch_cancel_all(neap_Vm *vm, int flags);
 /* Pushes the table of context variables in force, or nil. */
 void np_context_push(lua_State *L);
 
@@ -452,6 +519,7 @@ void np_co_make(lua_State *L, int nargs);
 
 /* Marks the coroutine object at `index` used; raises if it was. */
 void np_co_claim(lua_State *L, int index);
+void np_co_unclaim(lua_State *L, int index);
 
 /* Takes body and arguments out of the claimed object on top of S, which is
  * popped, and pushes them to T. Both stacks have room; allocates nothing. */

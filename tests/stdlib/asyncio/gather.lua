@@ -225,3 +225,101 @@ case("G38: a list without options gives a list", "{1, 2} 2",
   local list = await gather({sleep(0, 1), sleep(0, 2)}, {})
   log(list, list.n)
 end)
+
+-- The children of a gather become tasks when their turn comes, or when
+-- somebody looks.
+
+-- Whether the last n of all tasks were made one after the other.
+local function in_a_row(n)
+  local all, last = asyncio.all_tasks()
+  for i = #all - n + 1, #all do
+    local number = tonumber(all[i]:get_name():match("^Task%-(%d+)$"))
+    if last and number ~= last + 1 then return false end
+    last = number
+  end
+  return true
+end
+
+case("G40: who looks for tasks finds children that have not started",
+    "4 / true / x+ / a+ / b+ / y+ / x- / a- / b- / y-", async function()
+  local before = #asyncio.all_tasks()
+  local x = spawn(worker("x", 0))
+  local g = gather(worker("a", 0), worker("b", 0))
+  local y = spawn(worker("y", 0))
+  log(#asyncio.all_tasks() - before)
+  log(in_a_row(4))
+  await gather(x, g, y)
+end)
+
+case("G41: a child that looks finds those behind it, and they still start",
+    "a / 3 true / c / {1, 2, 3}", async function()
+  local before = #asyncio.all_tasks()
+  log {await gather(
+    (async function() log "a" return 1 end)(),
+    (async function()
+      log(#asyncio.all_tasks() - before + 1, in_a_row(2))
+      return 2
+    end)(),
+    (async function() log "c" return 3 end)())}
+end)
+
+case("G42: a gather that is cancelled before its children start runs none",
+    "a cancelled true", async function()
+  local ran = 0
+  local function child() return (async function() ran = ran + 1 end)() end
+  local g = gather(child(), child())
+  g:cancel()
+  local ok, e = asyncio.catch(await, g)
+  log("a cancelled", not ok and ran == 0 and
+      asyncio.iserror(e, asyncio.CancelledError))
+end)
+
+case("G43: a child that cancels the gather keeps those behind it from running",
+    "a / b / cancelled", async function()
+  local g
+  g = gather(
+    (async function() log "a" end)(),
+    (async function() log "b" g:cancel() end)(),
+    (async function() log "c" end)())
+  local _, e = asyncio.catch(await, g)
+  log(asyncio.iserror(e, asyncio.CancelledError) and "cancelled")
+end)
+
+case("G44: children that wait, fail and end at once, in any mixture",
+    "true", async function()
+  local list = {}
+  for i = 1, 300 do
+    list[i] = (async function()
+      if i % 3 == 0 then await asyncio.sleep(0) end
+      if i % 7 == 0 then error(i, 0) end
+      if i % 11 == 0 then asyncio.current_task():set_name("mine") end
+      return i
+    end)()
+  end
+  local got, right = await gather(list, {return_exceptions = true}), true
+  for i = 1, 300 do
+    local e = got[i]
+    if i % 7 == 0 then e = asyncio.iserror(e) and e.value end
+    right = right and e == i
+  end
+  log(right)
+end)
+
+case("G45: one that is no awaitable leaves the others as they were",
+    "false / 1", async function()
+  local c = sleep(0, 1)
+  log((pcall(gather, c, 5)))
+  log(await c)
+end)
+
+case("G46: what a child sets is its own, though all run on one thread",
+    "none 1 / none 2 / none", async function()
+  local var = asyncio.ContextVar("v", "none")
+  local async function child(i)
+    local before = var:get()
+    var:set(i)
+    log(before, var:get())
+  end
+  await gather(child(1), child(2))
+  log(var:get())
+end)
