@@ -276,10 +276,11 @@ void np_gather_tasks(np_Future *f, void (*visit)(void *, neap_Task *),
                      void *arg) {
   Gather *g = (Gather *)f;
   uint32_t i;
-  for (i = 0; i < g->n; i++) {
-    if (g->child[i].task != NULL) visit(arg, g->child[i].task);
-    else if (g->child[i].future != NULL && g->child[i].future->task != NULL)
-      visit(arg, g->child[i].future->task);
+  neap_Task *t;
+  for (t = g->sink.first; t != NULL; t = t->sink_next) visit(arg, t);
+  for (i = 0; i < g->nothers; i++) {
+    np_Future *other = g->other[i].future;
+    if (other != NULL && other->task != NULL) visit(arg, other->task);
   }
 }
 

@@ -80,7 +80,8 @@ uint32_t np_group_count(np_Future *f) { return ((Group *)f)->count; }
 void np_group_tasks(np_Future *f, void (*visit)(void *, neap_Task *),
                     void *arg) {
   neap_Task *t;
-  for (t = ((Group *)f)->first; t != NULL; t = t->group_next) visit(arg, t);
+  for (t = ((Group *)f)->sink.first; t != NULL; t = t->sink_next)
+    visit(arg, t);
 }
 
 /* _group(errors) -> group of the running task */
