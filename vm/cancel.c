@@ -119,26 +119,35 @@ int np_task_uncancel(neap_Task *t) {
 /* == Interrupts ======================================================= */
 
 void np_interrupt_handle(neap_Vm *vm) {
-  vm->interrupted = 0;
   if (vm->main == NULL) return;
   vm->main->flags |= NP_T_INTERRUPTED;
   (void)np_task_cancel(vm->main);
 }
 
-/* How many instructions a script may run after an interrupt before that is
- * raised between two of them and not at an await. */
-#define PATIENCE 100000
-
-static void on_interrupt(lua_State *L, lua_Debug *ar) {
+/* A stop that finds a task or a callback at work ends it here; those that
+ * wait are cancelled in the next turn. */
+static void stop_now(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  if (!vm->interrupted) return;
+  neap_Task *t = vm->current;
+  vm->stopping = 1;
+  if (t == NULL) {
+    neap_error_new(L, "CancelledError", 0, NULL, "the machine was stopped");
+  } else {
+    t->flags |= NP_T_FINISHING;
+    t->cancelling++;
+    np_cancel_push(L, t);
+  }
+  lua_error(L);
+}
+
+void np_interrupt_now(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  if (np_wants_take(vm, NP_WANT_STOP)) stop_now(L);
+  if (!np_wants_take(vm, NP_WANT_INTERRUPT)) return;
   if (vm->main == NULL || vm->main != vm->current) {
     np_interrupt_handle(vm);
     return;
   }
-  vm->interrupted = 0;
   if (vm->parks == 0 && vm->nlive == 1) {
     /* It is a plain Lua program: its pcall may catch this, as in Lua. */
     neap_error_new(L, "CancelledError", 0, NULL, "interrupted!");
@@ -150,10 +159,16 @@ static void on_interrupt(lua_State *L, lua_Debug *ar) {
   lua_error(L);
 }
 
-void neap_interrupt(neap_Vm *vm) {
-  lua_State *running = vm->running;
-  vm->interrupted = 1;
-  if (running != NULL)
-    lua_sethook(running, on_interrupt, LUA_MASKCOUNT, PATIENCE);
-  (void)uv_async_send(&vm->async);
+/* == All of them ====================================================== */
+
+void np_cancel_all(neap_Vm *vm) {
+  neap_Task *t, *next;
+  np_batch_cancel_all(vm, NP_T_FINISHING);
+  for (t = vm->tasks; t != NULL; t = next) {
+    next = t->next;
+    if (!(t->flags & NP_T_FINISHING)) {
+      t->flags |= NP_T_FINISHING;
+      (void)np_task_cancel(t);
+    }
+  }
 }

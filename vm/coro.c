@@ -110,6 +110,7 @@ static int resume_run(lua_State *L, lua_State *co, int narg, int how) {
   frame.prev = vm->resumes;
   vm->resumes = &frame;
   vm->running = co;
+  np_poke_hook(vm, co);
   status = lua_resume(co, L, narg, &n);
   vm->running = before;
   vm->resumes = frame.prev;

@@ -167,23 +167,9 @@ static int report_dump(lua_State *L) {
 }
 
 void np_dump_report(lua_State *L) {
-  np_vm(L)->dump = 0;
   if (!lua_checkstack(L, 5)) return;
   lua_pushcfunction(L, report_dump);
   if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
-}
-
-static void on_dump(lua_State *L, lua_Debug *ar) {
-  (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  if (np_vm(L)->dump) np_dump_report(L);
-}
-
-void neap_dump(neap_Vm *vm) {
-  lua_State *running = vm->running;
-  vm->dump = 1;
-  if (running != NULL) lua_sethook(running, on_dump, LUA_MASKCOUNT, 1);
-  (void)uv_async_send(&vm->async);
 }
 
 void np_dump_open(lua_State *L) {

@@ -94,14 +94,21 @@ static void run_turn(neap_Vm *vm, size_t n) {
   }
 }
 
+/* A stop lasts until no task is left: clean-up may start new ones. */
+static void go_on_stopping(neap_Vm *vm) {
+  if (vm->nlive == 0) vm->stopping = 0;
+  else np_cancel_all(vm);
+}
+
 static void on_check(uv_check_t *check) {
   neap_Vm *vm = check->data;
   uint64_t start;
   size_t ran = 0, look = 16, n;
   if (vm->turning) return;
   vm->turning = 1;
-  if (vm->interrupted) np_interrupt_handle(vm);
-  if (vm->dump) np_dump_report(vm->calls);
+  np_poke_enter(vm);
+  if (np_wants(vm, ~0)) np_attend(vm);
+  if (vm->stopping) go_on_stopping(vm);
   fire_due(vm);
   start = 0;
   while (ran < SLICE_NODES && (n = np_ring_count(&vm->ready)) > 0) {
@@ -115,6 +122,8 @@ static void on_check(uv_check_t *check) {
     }
     if (vm->soon) fire_due(vm);
   }
+  if (vm->stopping) go_on_stopping(vm);
+  np_poke_leave(vm);
   vm->turning = 0;
   if (np_ring_count(&vm->ready) == 0) {
     if (vm->idling) uv_idle_stop(&vm->idle);

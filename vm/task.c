@@ -464,7 +464,7 @@ static void task_broke(neap_Vm *vm, neap_Task *t) {
 }
 
 void np_step_ended(neap_Vm *vm) {
-  if (vm->steps++ == vm->blocked_step) np_watch_ended(vm);
+  if (np_watch_step(vm)) np_watch_ended(vm);
   vm->resumes = NULL;
 }
 
@@ -473,7 +473,7 @@ void np_task_run(neap_Vm *vm, neap_Task *t, int n) {
   int status, results;
   vm->current = t;
   vm->running = T;
-  vm->steps++;
+  np_watch_step(vm);
   status = lua_resume(T, vm->L, n, &results);
   np_step_ended(vm);
   t = vm->current; /* of a batch, the last one */

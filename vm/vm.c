@@ -32,9 +32,6 @@ void neap_set_debug(neap_Vm *vm, int on) {
   else np_watch_stop(vm);
 }
 
-void neap_set_block_limit(neap_Vm *vm, double seconds) {
-  vm->slow = seconds;
-}
 lua_State *neap_state(neap_Vm *vm) { return vm->L; }
 neap_Vm *neap_vm(lua_State *L) { return np_vm(L); }
 struct uv_loop_s *neap_loop(lua_State *L) { return np_vm(L)->loop; }
@@ -82,7 +79,7 @@ static int block_limit(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   if (!lua_isnoneornil(L, 1))
     neap_set_block_limit(vm, luaL_checknumber(L, 1));
-  lua_pushnumber(L, vm->slow);
+  lua_pushnumber(L, np_block_limit(vm));
   return 1;
 }
 
@@ -147,7 +144,7 @@ neap_Vm *neap_vm_new(const neap_Options *options) {
   if (vm == NULL) return NULL;
   memset(vm, 0, sizeof *vm);
   take_options(vm, options);
-  vm->slow = 0.1;
+  neap_set_block_limit(vm, 0.1);
   vm->steps = 2; /* even: no step runs; and not blocked_step */
   vm->postponed = LUA_NOREF;
   if (vm->alloc == NULL) {
@@ -233,24 +230,12 @@ int neap_wait(lua_State *L, int index, int *nresults) {
   return status;
 }
 
-static void cancel_all(neap_Vm *vm) {
-  neap_Task *t, *next;
-  np_batch_cancel_all(vm, NP_T_FINISHING);
-  for (t = vm->tasks; t != NULL; t = next) {
-    next = t->next;
-    if (!(t->flags & NP_T_FINISHING)) {
-      t->flags |= NP_T_FINISHING;
-      (void)np_task_cancel(t);
-    }
-  }
-}
-
 void neap_finish(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   if (vm->current != NULL || vm->turning)
     np_error(L, "neap_finish inside of a task or callback");
   while (vm->ntasks > 0) { /* those too that have ended and must tell it */
-    cancel_all(vm);
+    np_cancel_all(vm);
     pass(vm);
   }
   np_report_all_lost(L);

@@ -16,6 +16,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <pthread.h>
 #include <uv.h>
 
 #include "heap.h"
@@ -210,6 +211,19 @@ enum {
   NP_R_COUNT
 };
 
+/* What others may want of a machine, as bits. */
+enum {
+  NP_WANT_INTERRUPT = 1, NP_WANT_STOP = 2, NP_WANT_DUMP = 4,
+  NP_WANT_BLOCKED = 8 /* the watchdog's: tell where it is */
+};
+
+/* See poke.c. */
+typedef struct np_Poke {
+  pthread_t thread; /* which is inside */
+  int inside;
+  int senders, flying; /* who looks at it; signals that have not come yet */
+} np_Poke;
+
 struct neap_Vm {
   lua_State *L;     /* the main state, for the host */
   lua_State *store; /* see NP_S_* */
@@ -251,15 +265,17 @@ struct neap_Vm {
   size_t nopen;    /* handles that nobody closed */
   int closing;     /* the machine is being freed */
   int failed, debug;
-  volatile int interrupted;
+  np_Poke poke;
+  int wants;    /* NP_WANT_*, set by others: see poke.c */
+  int patience; /* a hook lets the script go on for a while */
+  int stopping; /* every task is to end: see neap_stop */
   int exiting, exit_code;
   int cancel_depth;  /* of a cancellation on its way, see np_task_cancel */
   lua_State *closed; /* a coroutine whose variables are being closed */
   int postponed;     /* reference of the list of what has to be awaited */
-  double slow;          /* seconds: see watch.c */
   struct np_Watch *watch;
-  uint64_t steps, blocked_step, blocked;
-  int dump;             /* somebody wants the tree of tasks */
+  /* shared with its thread: nanoseconds, and numbers of steps */
+  uint64_t slow, steps, blocked_step, blocked;
   lua_CFunction traceback; /* debug.traceback */
 
   uv_check_t check;
@@ -391,6 +407,12 @@ int np_task_uncancel(neap_Task *t);
 
 /* Cancels the main task because of neap_interrupt. */
 void np_interrupt_handle(neap_Vm *vm);
+
+/* The same, or what neap_stop wants, in the middle of what runs on L. */
+void np_interrupt_now(lua_State *L);
+
+/* Cancels every task once. */
+void np_cancel_all(neap_Vm *vm);
 
 /* The task in `slot` if it still is the one with `id`, or NULL. */
 neap_Task *np_task_find(neap_Vm *vm, uint32_t slot, uint64_t id);
@@ -614,11 +636,45 @@ void np_group_tasks(np_Future *f, void (*visit)(void *, neap_Task *),
 /* Pushes the name of the task or future at `index`. */
 void np_future_name_push(lua_State *L, int index);
 
+/* == poke.c: what others want of a machine ============================ */
+
+/* From any thread or a signal handler: wants one of NP_WANT_* soon. */
+void np_poke(neap_Vm *vm, int want);
+
+/* The machine's thread is about to run Lua code; it does not any more. */
+void np_poke_enter(neap_Vm *vm);
+void np_poke_leave(neap_Vm *vm);
+
+/* What of `what` is wanted; taking it clears it. */
+int np_wants(neap_Vm *vm, int what);
+int np_wants_take(neap_Vm *vm, int what);
+
+/* Sets the hook on L if anything is wanted. Only on the machine's thread. */
+void np_poke_arm(neap_Vm *vm, lua_State *L);
+
+static inline void np_poke_hook(neap_Vm *vm, lua_State *L) {
+  if (__atomic_load_n(&vm->wants, __ATOMIC_RELAXED)) np_poke_arm(vm, L);
+}
+
+/* Between steps: does what is wanted. */
+void np_attend(neap_Vm *vm);
+
 /* == watch.c, dump.c: seeing ========================================== */
 
 void np_watch_start(neap_Vm *vm);
 void np_watch_stop(neap_Vm *vm);
 void np_watch_ended(neap_Vm *vm);
+double np_block_limit(neap_Vm *vm);
+/* Reports the step that runs on L, which the watchdog has found too long. */
+void np_watch_blocked(lua_State *L);
+
+/* A step begins or ends; 1 if it was reported for its length. */
+static inline int np_watch_step(neap_Vm *vm) {
+  uint64_t step = vm->steps;
+  __atomic_store_n(&vm->steps, step + 1, __ATOMIC_RELAXED);
+  return step == __atomic_load_n(&vm->blocked_step, __ATOMIC_RELAXED);
+}
+
 void np_dump_open(lua_State *L);
 /* Reports the tree of tasks; raises nothing. */
 void np_dump_report(lua_State *L);

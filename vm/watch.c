@@ -2,8 +2,8 @@
  * watch.c - the watchdog of debug mode: who blocks the loop, and where.
  *
  * A thread looks from time to time whether the machine is still in the same
- * step. If so for longer than the limit, it arms a hook on the Lua thread
- * that runs; that fires before the next instruction and reports the stack.
+ * step. If so for longer than the limit, it pokes the machine, whose hook
+ * fires before the next instruction and reports the stack.
  * When the step ends at last, its length is reported. A step costs one
  * increment and one comparison for this.
  */
@@ -19,14 +19,22 @@ struct np_Watch {
   int stopping;
 };
 
-static void on_blocked(lua_State *L, lua_Debug *ar) {
+static uint64_t load(const uint64_t *p) {
+  return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+static void store(uint64_t *p, uint64_t value) {
+  __atomic_store_n(p, value, __ATOMIC_RELEASE);
+}
+
+void np_watch_blocked(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   char text[120];
-  (void)ar;
-  lua_sethook(L, NULL, 0, 0);
   if (vm->watch == NULL || !lua_checkstack(L, 20)) return;
+  if (load(&vm->blocked_step) != vm->steps) return; /* it has ended */
   snprintf(text, sizeof text, "a step has been running for %.2f s, which "
-           "blocks the loop", (double)(uv_hrtime() - vm->blocked) / 1e9);
+           "blocks the loop",
+           (double)(uv_hrtime() - load(&vm->blocked)) / 1e9);
   np_traceback(L, L, 0);
   np_position(L, L, 0);
   np_quote(L, lua_tostring(L, -1), lua_tostring(L, -2));
@@ -35,27 +43,21 @@ static void on_blocked(lua_State *L, lua_Debug *ar) {
   lua_pop(L, 3);
 }
 
-static uint64_t load(const uint64_t *p) {
-  return __atomic_load_n(p, __ATOMIC_RELAXED);
-}
-
 static void watch(void *arg) {
   neap_Vm *vm = arg;
   struct np_Watch *w = vm->watch;
   uint64_t step = 0, since = 0;
   uv_mutex_lock(&w->mutex);
   while (!w->stopping) {
-    uint64_t limit = (uint64_t)(vm->slow * 1e9), now = uv_hrtime(), s;
+    uint64_t limit = load(&vm->slow), now = uv_hrtime(), s;
     s = load(&vm->steps);
     if (s != step || !(s & 1)) { /* odd while a step runs */
       step = s;
       since = now;
     } else if (now - since >= limit && load(&vm->blocked_step) != s) {
-      lua_State *L = vm->running;
-      vm->blocked = since;
-      __atomic_store_n(&vm->blocked_step, s, __ATOMIC_RELEASE);
-      if (L != NULL && load(&vm->steps) == s)
-        lua_sethook(L, on_blocked, LUA_MASKCOUNT, 1);
+      store(&vm->blocked, since);
+      store(&vm->blocked_step, s);
+      if (load(&vm->steps) == s) np_poke(vm, NP_WANT_BLOCKED);
     }
     (void)uv_cond_timedwait(&w->cond, &w->mutex,
                             limit / 4 > 1000000 ? limit / 4 : 1000000);
@@ -67,9 +69,15 @@ static void watch(void *arg) {
 void np_watch_ended(neap_Vm *vm) {
   char text[120];
   snprintf(text, sizeof text, "a step took %.2f s",
-           (double)(uv_hrtime() - vm->blocked) / 1e9);
+           (double)(uv_hrtime() - load(&vm->blocked)) / 1e9);
   neap_report(vm, NEAP_REPORT_DEBUG, text, NULL);
 }
+
+void neap_set_block_limit(neap_Vm *vm, double seconds) {
+  store(&vm->slow, seconds > 0 ? (uint64_t)(seconds * 1e9) : 0);
+}
+
+double np_block_limit(neap_Vm *vm) { return (double)load(&vm->slow) / 1e9; }
 
 void np_watch_start(neap_Vm *vm) {
   struct np_Watch *w;

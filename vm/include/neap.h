@@ -192,6 +192,15 @@ NEAP_API void neap_set_main(lua_State *L, int index);
 NEAP_API void neap_interrupt(neap_Vm *vm);
 
 /*
+ * Cancels every task, also one that computes, and those that their clean-up
+ * starts, until none is left; then neap_run returns, neap_wait gives
+ * NEAP_ECANCELED, and the machine may be used again. A machine that is not
+ * driven just now is stopped when it is. May be called from a signal handler
+ * and from any thread, as long as the machine is there.
+ */
+NEAP_API void neap_stop(neap_Vm *vm);
+
+/*
  * Has the tree of tasks reported soon (NEAP_REPORT_DUMP). May be called from
  * a signal handler and from any thread.
  */
