@@ -143,7 +143,7 @@ int np_batch_next(lua_State *L) {
   np_task_renew(vm, t);
   number(b, t);
   np_sink_join(b->sink, t);
-  vm->steps++;
+  (void)np_watch_step(vm);
   take_object(vm->store, b, t->number);
   if (np_task_follow(L, t) < 0) luaL_error(L, "not enough memory");
   return 1;
