@@ -174,6 +174,7 @@ static void run_callback(neap_Vm *vm, np_Node *node) {
     return;
   }
   vm->running = C;
+  (void)np_watch_step(vm);
   lua_pushcfunction(C, call);
   lua_pushlightuserdata(C, &run);
   if (lua_pcall(C, 1, 0, 0) != LUA_OK) {
@@ -183,6 +184,7 @@ static void run_callback(neap_Vm *vm, np_Node *node) {
     lua_pop(C, 1);
     if (!run.begun) give_up(vm, c);
   }
+  if (np_watch_step(vm)) np_watch_ended(vm);
   vm->running = NULL;
 }
 

@@ -6,7 +6,7 @@
  */
 #include "vm.h"
 
-static void push_name(lua_State *L, neap_Task *t) {
+void np_task_name_push(lua_State *L, neap_Task *t) {
   if (t->future == NULL) { /* it has none of its own */
     lua_pushfstring(L, "Task-%d", (int)t->id);
     return;
@@ -19,7 +19,7 @@ static void push_name(lua_State *L, neap_Task *t) {
 /* Pushes what a task that is parked on a future waits for. */
 static void push_awaited(lua_State *L, np_Future *f) {
   if (f->task != NULL) {
-    push_name(L, f->task);
+    np_task_name_push(L, f->task);
     lua_pushfstring(L, "task '%s'", lua_tostring(L, -1));
     lua_remove(L, -2);
   } else if (f->flags & NP_F_GATHER) {
@@ -108,7 +108,7 @@ static void push_call(lua_State *L, neap_Task *t) {
 
 static void push_task(lua_State *L, neap_Task *t) {
   lua_createtable(L, 0, 12);
-  push_name(L, t);
+  np_task_name_push(L, t);
   lua_setfield(L, -2, "name");
   lua_pushinteger(L, (lua_Integer)(uint32_t)t->id);
   lua_setfield(L, -2, "id");

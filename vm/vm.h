@@ -663,7 +663,7 @@ void np_attend(neap_Vm *vm);
 
 void np_watch_start(neap_Vm *vm);
 void np_watch_stop(neap_Vm *vm);
-void np_watch_ended(neap_Vm *vm);
+void np_watch_ended(neap_Vm *vm); /* a step that was found to block */
 double np_block_limit(neap_Vm *vm);
 /* Reports the step that runs on L, which the watchdog has found too long. */
 void np_watch_blocked(lua_State *L);
@@ -675,6 +675,7 @@ static inline int np_watch_step(neap_Vm *vm) {
   return step == __atomic_load_n(&vm->blocked_step, __ATOMIC_RELAXED);
 }
 
+void np_task_name_push(lua_State *L, neap_Task *t);
 void np_dump_open(lua_State *L);
 /* Reports the tree of tasks; raises nothing. */
 void np_dump_report(lua_State *L);

@@ -17,6 +17,8 @@ struct np_Watch {
   uv_mutex_t mutex;
   uv_cond_t cond;
   int stopping;
+  char name[64], who[80]; /* of the task that was found to block */
+  const char *task;       /* `name`, or NULL: a callback */
 };
 
 static uint64_t load(const uint64_t *p) {
@@ -27,20 +29,44 @@ static void store(uint64_t *p, uint64_t value) {
   __atomic_store_n(p, value, __ATOMIC_RELEASE);
 }
 
+/* Runs protected, on the Lua thread that blocks: reports where it is. */
+static int report_blocked(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  struct np_Watch *w = vm->watch;
+  char text[160];
+  snprintf(text, sizeof text, "%s has been running for %.2f s, which blocks "
+           "the loop", w->who,
+           (double)(uv_hrtime() - load(&vm->blocked)) / 1e9);
+  np_traceback(L, L, 1);
+  np_position(L, L, 1);
+  np_quote(L, lua_tostring(L, -1), lua_tostring(L, -2));
+  np_report(vm, NEAP_REPORT_DEBUG, text, lua_tostring(L, 1), w->task,
+            lua_tostring(L, 2), lua_tostring(L, 3));
+  return 0;
+}
+
+/* Runs protected: keeps the name of the step for its end, too. */
+static int name_step(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  struct np_Watch *w = vm->watch;
+  snprintf(w->who, sizeof w->who, "a callback");
+  w->task = NULL;
+  if (vm->current == NULL) return 0;
+  np_task_name_push(L, vm->current);
+  snprintf(w->name, sizeof w->name, "%s", lua_tostring(L, -1));
+  w->task = w->name;
+  snprintf(w->who, sizeof w->who, "task '%s'", w->name);
+  return 0;
+}
+
 void np_watch_blocked(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  char text[120];
   if (vm->watch == NULL || !lua_checkstack(L, 20)) return;
   if (load(&vm->blocked_step) != vm->steps) return; /* it has ended */
-  snprintf(text, sizeof text, "a step has been running for %.2f s, which "
-           "blocks the loop",
-           (double)(uv_hrtime() - load(&vm->blocked)) / 1e9);
-  np_traceback(L, L, 0);
-  np_position(L, L, 0);
-  np_quote(L, lua_tostring(L, -1), lua_tostring(L, -2));
-  np_report(vm, NEAP_REPORT_DEBUG, text, lua_tostring(L, -3), NULL,
-            lua_tostring(L, -2), lua_tostring(L, -1));
-  lua_pop(L, 3);
+  lua_pushcfunction(L, name_step);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
+  lua_pushcfunction(L, report_blocked);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
 static void watch(void *arg) {
@@ -67,10 +93,15 @@ static void watch(void *arg) {
 
 /* The step that blocked has ended. */
 void np_watch_ended(neap_Vm *vm) {
-  char text[120];
-  snprintf(text, sizeof text, "a step took %.2f s",
+  struct np_Watch *w = vm->watch;
+  char text[160];
+  if (w == NULL) return;
+  snprintf(text, sizeof text, "%s ran for %.2f s without an await",
+           *w->who != '\0' ? w->who : "a step",
            (double)(uv_hrtime() - load(&vm->blocked)) / 1e9);
-  neap_report(vm, NEAP_REPORT_DEBUG, text, NULL);
+  np_report(vm, NEAP_REPORT_DEBUG, text, NULL, w->task, NULL, NULL);
+  *w->who = '\0';
+  w->task = NULL;
 }
 
 void neap_set_block_limit(neap_Vm *vm, double seconds) {

@@ -8,17 +8,38 @@ if not cli.is_neap then
   return
 end
 
+-- In a script: whether its stderr, which is a file, has the report.
+local reported = [[
+  local function reported()
+    local file <close> = io.open "/proc/self/fd/2"
+    return file:read "a":find("blocks the loop", 1, true)
+  end
+]]
+
 test("a step that blocks is reported while it runs, and its length", function()
-  local status, _, err = cli.run{"--block-limit=0.05", cli.script [[
+  local status, _, err = cli.run{"--block-limit=0.05", cli.script(reported .. [[
     local function block()
-      local stop = os.clock() + 0.4
-      while os.clock() < stop do end
+      repeat until reported()
     end
-    block()]]}
+    block()]])}
   equal(status, 0)
+  has(err, "neap: task 'main' has been running for ")
   has(err, "which blocks the loop\n    ")
   has(err, "in local 'block'")
-  has(err, "neap: a step took ")
+  has(err, "neap: task 'main' ran for ")
+end)
+
+test("so is a callback, and a C function when it returns", function()
+  local status, _, err = cli.run{"--block-limit=0.05", cli.script(reported .. [[
+    asyncio.get_running_loop():call_soon(function()
+      repeat os.execute "sleep 0.1" until reported()
+    end)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)]])}
+  equal(status, 0)
+  has(err, "neap: a callback has been running for ")
+  has(err, "/script")
+  has(err, "neap: a callback ran for ")
 end)
 
 test("without debug mode nothing is said of it", function()
