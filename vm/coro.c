@@ -229,8 +229,10 @@ static int co_wrap(lua_State *L) {
 }
 
 static int co_yield(lua_State *L) {
-  if (np_thread_kind(L) == NP_X_TASK)
-    return luaL_error(L, "attempt to yield from outside a coroutine");
+  if (np_thread_kind(L) == NP_X_TASK) { /* as Lua says it: no position */
+    lua_pushliteral(L, "attempt to yield from outside a coroutine");
+    return lua_error(L);
+  }
   return lua_yield(L, lua_gettop(L));
 }
 

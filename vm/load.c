@@ -260,6 +260,14 @@ static int load_result(lua_State *L, int status, int env) {
   return 1;
 }
 
+/* Raises it with the position of the one who called load. */
+static int reader_mistake(lua_State *L) {
+  luaL_where(L, 2);
+  lua_pushliteral(L, "reader function must return a string");
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
 /* Runs protected: calls the reader at 1 till its end, gives all it gave. */
 static int read_pieces(lua_State *L) {
   luaL_Buffer b;
@@ -270,7 +278,7 @@ static int read_pieces(lua_State *L) {
     lua_call(L, 0, 1);
     if (lua_isnil(L, -1)) break;
     if (!lua_isstring(L, -1))
-      return luaL_error(L, "reader function must return a string");
+      return reader_mistake(L);
     (void)lua_tolstring(L, -1, &n);
     if (n == 0) break;
     luaL_addvalue(&b);
