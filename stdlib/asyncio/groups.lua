@@ -170,7 +170,11 @@ local function close(self, e)
   errors.group = nil
   if cancelled ~= nil and #errors == 0 then error(cancelled, 0) end
   if e ~= nil and not is_cancel then errors[#errors + 1] = e end
-  if #errors == 0 then return end
+  if #errors == 0 then
+    -- What has failed could not be kept.
+    if is_cancel and parent_cancelled then error("not enough memory", 0) end
+    return
+  end
   if self.parent:cancelling() > 0 then
     self.parent:uncancel()
     self.parent:cancel()

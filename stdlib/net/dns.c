@@ -135,6 +135,14 @@ static Poll *poll_open(Lookup *l, ares_socket_t fd) {
   return p;
 }
 
+/* Only the first counts. */
+static void finish(Lookup *l, int status) {
+  if (l->finished) return;
+  l->status = status;
+  l->finished = 1;
+  (void)neap_wake(&l->wait, 0);
+}
+
 /* c-ares says what it wants of a socket; nothing if it is closing it. */
 static void on_socket(void *data, ares_socket_t fd, int readable,
                       int writable) {
@@ -150,14 +158,9 @@ static void on_socket(void *data, ares_socket_t fd, int readable,
     return;
   }
   if (p == NULL) p = poll_open(l, fd);
-  /* Without it the answer is not seen, and c-ares tries again. */
-  if (p != NULL) (void)uv_poll_start(&p->uv, events, on_poll);
-}
-
-static void finish(Lookup *l, int status) {
-  l->status = status;
-  l->finished = 1;
-  (void)neap_wake(&l->wait, 0);
+  /* Without it the answer would not be seen. */
+  if (p == NULL || uv_poll_start(&p->uv, events, on_poll) < 0)
+    finish(l, ARES_ENOMEM);
 }
 
 static void on_addresses(void *data, int status, int timeouts,

@@ -17,6 +17,11 @@ local DELAYS <const> = {
 local Race = {}
 Race.__index = Race
 
+-- What is not the network's failure ends all of it.
+function Race:failed(err)
+  if not asyncio.iserror(err) then self.broken = err end
+end
+
 -- Looks up the addresses of a family; a failure is one only if the other
 -- family has no address either.
 async function Race:look_up(family)
@@ -24,8 +29,11 @@ async function Race:look_up(family)
   if ok then
     self.addresses[family] = found
     self.came = self.came or self.loop:time()
-  elseif not self.unknown or self.unknown.code == "EAI_NODATA" then
-    self.unknown = found
+  else
+    self:failed(found)
+    if not self.unknown or self.unknown.code == "EAI_NODATA" then
+      self.unknown = found
+    end
   end
   self.asked[family] = nil
   self.changed:set()
@@ -35,6 +43,7 @@ async function Race:try(address)
   local ok, result = pcall(function() return await self.attempt(address) end)
   self.running = self.running - 1
   if not ok then
+    self:failed(result)
     self.failure, self.next_at = result, 0
   elseif self.winner then
     result:close()
@@ -79,7 +88,7 @@ end
 
 -- Until somebody has won, or nobody is left.
 function Race:run()
-  while not self.winner do
+  while not self.winner and not self.broken do
     self.changed:clear()
     local family = self:turn()
     local at = family and self:time_for(family)
@@ -117,5 +126,5 @@ return function(families, resolve, attempt, delays)
     group:cancel()
   end
   if self.winner then return self.winner end
-  error(self.failure or self.unknown, 0)
+  error(self.broken or self.failure or self.unknown, 0)
 end

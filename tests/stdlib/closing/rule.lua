@@ -210,8 +210,8 @@ local function run(kind, text, option)
   local program = ("local CERT, OWNED = %q, %s\n"):format(cert,
     kind.owned or false) .. PRELUDE ..
     ("local function open() %s end\n"):format(kind.open) ..
-    ("local async function wait(x, keep) return await %s end\n"):format(kind.wait) ..
-    text
+    ("local async function wait(x, keep) return await %s end\n")
+      :format(kind.wait) .. text
   local argv = {neap, option or "-", "-"}
   if not option then table.remove(argv) end
   return await process.run(argv, {input = program})
