@@ -682,7 +682,6 @@ static const void *make_metatable(lua_State *L, int what, const char *name,
   return pointer;
 }
 
-int np_add_done_callback(lua_State *L);
 int np_remove_done_callback(lua_State *L);
 
 void np_future_make_metatables(lua_State *L) {

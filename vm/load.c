@@ -143,6 +143,42 @@ int neap_load(lua_State *L, const char *text, size_t length,
   return luaL_loadbufferx(L, text, length, name, mode);
 }
 
+/* The pieces of a lua_Reader, for a function that runs protected. */
+typedef struct Reading {
+  lua_Reader reader;
+  void *data;
+} Reading;
+
+/* Runs protected: gives all that the reader at 1 has. */
+static int read_all_pieces(lua_State *L) {
+  Reading *r = lua_touserdata(L, 1);
+  luaL_Buffer b;
+  const char *piece;
+  size_t n;
+  luaL_buffinit(L, &b);
+  while ((piece = r->reader(L, r->data, &n)) != NULL && n > 0)
+    luaL_addlstring(&b, piece, n);
+  luaL_pushresult(&b);
+  return 1;
+}
+
+int neap_loadreader(lua_State *L, lua_Reader reader, void *data,
+                    const char *name, const char *mode) {
+  Reading r = {reader, data};
+  const char *text;
+  size_t length;
+  int status;
+  luaL_checkstack(L, 5, NULL);
+  lua_pushcfunction(L, read_all_pieces);
+  lua_pushlightuserdata(L, &r);
+  status = lua_pcall(L, 1, 1, 0);
+  if (status != LUA_OK) return status;
+  text = lua_tolstring(L, -1, &length);
+  status = neap_load(L, text, length, name, mode);
+  lua_remove(L, -2);
+  return status;
+}
+
 static int push_translated(lua_State *L) {
   np_Translation *t = lua_touserdata(L, 1);
   lua_pushlstring(L, t->text, t->length);

@@ -86,19 +86,15 @@ static void discard(neap_Vm *vm, neap_Task *t) {
   np_alloc(vm, t, sizeof *t, 0);
 }
 
-/*
- * Makes the task that will run the coroutine object on top, and pops that.
- * It gets a thread only when it starts, so that many short tasks share few.
- */
-static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
-  neap_Vm *vm = np_vm(L);
+/* A new task among all tasks, or NULL when memory is out. */
+static neap_Task *enter(neap_Vm *vm, int line, uint32_t source) {
   neap_Task *t = np_task_blank(vm);
-  if (t == NULL) luaL_error(L, "not enough memory");
+  if (t == NULL) return NULL;
   vm->ntasks++;
   if (np_reserve(vm) < 0) {
     vm->ntasks--;
     discard(vm, t);
-    luaL_error(L, "not enough memory");
+    return NULL;
   }
   t->id = ++vm->ids;
   t->parent = vm->current != NULL ? (uint32_t)vm->current->id : 0;
@@ -106,11 +102,49 @@ static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
   t->line = line;
   t->source = source;
   append(vm, t);
+  return t;
+}
+
+/*
+ * Makes the task that will run the coroutine object on top, and pops that.
+ * It gets a thread only when it starts, so that many short tasks share few.
+ */
+static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
+  neap_Vm *vm = np_vm(L);
+  neap_Task *t = enter(vm, line, source);
+  if (t == NULL) {
+    luaL_error(L, "not enough memory");
+    return NULL;
+  }
   np_ready(vm, &t->link.node);
   np_task_prepare(L, t); /* an error leaves a task that ends by itself */
   inherit_context(L, vm, t);
   if (vm->debug) remember_spawn(L, t);
   return t;
+}
+
+void np_task_now(lua_State *L, int nargs, np_Sink *sink) {
+  neap_Vm *vm = np_vm(L);
+  neap_Task *t = NULL;
+  lua_State *T;
+  uint32_t thread;
+  if (np_thread_take(vm, &thread) < 0) luaL_error(L, "not enough memory");
+  T = vm->threads[thread];
+  if (lua_checkstack(T, nargs + 10)) t = enter(vm, 0, 0);
+  if (t == NULL) {
+    np_thread_release(vm, thread);
+    luaL_error(L, "not enough memory");
+    return;
+  }
+  t->flags = NP_T_STARTED | NP_T_MAIN;
+  t->sink = sink;
+  t->thread = thread;
+  t->L = T;
+  if (vm->main == NULL) vm->main = t;
+  lua_pushcfunction(T, np_task_main);
+  lua_pushcfunction(T, task_handler);
+  lua_xmove(L, T, nargs + 1);
+  np_task_run(vm, t, nargs + 2);
 }
 
 neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source) {
@@ -213,8 +247,8 @@ void np_inherit_set(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   neap_Task *t = vm->current;
   int top = lua_gettop(L);
-  if (t == NULL) {
-    lua_pop(L, 2);
+  if (t == NULL) { /* the host is who looks at it */
+    np_trace_keep(L, top - 2);
     return;
   }
   np_store(L, vm, NP_S_INHERIT);

@@ -105,6 +105,7 @@ static int open_all(lua_State *L) {
   np_keep(L, vm, NP_R_ASYNCIO);
   np_quote_open(L);
   np_error_open(L);
+  np_text_open(L);
   np_async_open(L);
   np_future_open(L);
   np_callback_open(L);
@@ -230,6 +231,13 @@ int neap_wait(lua_State *L, int index, int *nresults) {
   return status;
 }
 
+/* What tasks that have ended left in the ring, but nothing that makes more of
+ * itself for ever. */
+static void run_left(neap_Vm *vm) {
+  size_t left = np_ring_count(&vm->ready);
+  while (left-- > 0 && np_ring_count(&vm->ready) > 0) np_loop_pass(vm);
+}
+
 void neap_finish(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   if (vm->current != NULL || vm->turning)
@@ -238,6 +246,7 @@ void neap_finish(lua_State *L) {
     np_cancel_all(vm);
     pass(vm);
   }
+  run_left(vm);
   np_report_all_lost(L);
 }
 

@@ -208,6 +208,7 @@ enum {
   NP_R_LOST,      /* failed futures that nobody has looked at, weak */
   NP_R_QUOTES,    /* where lines of the script are to be read: quote.c */
   NP_R_PRELOAD,   /* name -> neap_Module of the host */
+  NP_R_LAST,      /* the error last given to the host, and its traceback */
   NP_R_COUNT
 };
 
@@ -292,6 +293,7 @@ struct neap_Vm {
   void *data;
   uv_loop_t own_loop;
   int owns_loop;
+  neap_Error error; /* what neap_error has given */
   int ignore_env;
   const char *const *modules; /* the host's, see neap_Options */
   int (*resolve)(lua_State *L, const char *name);
@@ -442,6 +444,12 @@ void np_inherit_set(lua_State *L);
  * `index`, or two nils. */
 void np_take_traces(lua_State *L, neap_Task *t, int index);
 
+/*
+ * Makes a task of the function and `nargs` arguments on top of L, pops them,
+ * and runs it at once, outside of the loop, until it waits or ends. Raises
+ * when memory is out.
+ */
+void np_task_now(lua_State *L, int nargs, np_Sink *sink);
 /* A struct with a slot, in no list; NULL when memory is out. */
 neap_Task *np_task_blank(neap_Vm *vm);
 /* Keeps the claimed coroutine object on top, which is popped, for it. */
@@ -572,6 +580,17 @@ int np_is_script(const lua_Debug *ar);
 
 void np_error_open(lua_State *L);
 
+/* 1 if the value at `index` is an Error of any class. */
+int np_error_test(lua_State *L, int index);
+
+/* == text.c: errors to be read ========================================= */
+
+void np_text_open(lua_State *L);
+
+/* Keeps the traceback and the spawn lines (or nils) on top, which are popped,
+ * for whoever asks for those of the error at `index`. */
+void np_trace_keep(lua_State *L, int index);
+
 /* neap_error_text, with the line of the script only if `quoted`. */
 void np_error_text(lua_State *L, int index, int task, int quoted);
 
@@ -609,6 +628,7 @@ void np_report_error(lua_State *L, const char *message, int index, int task);
 /* == callback.c, coro.c, base.c, load.c, handle.c, timeout.c ========== */
 
 void np_callback_open(lua_State *L);
+int np_add_done_callback(lua_State *L);
 void np_coro_open(lua_State *L);
 void np_base_open(lua_State *L);
 int np_catch(lua_State *L);

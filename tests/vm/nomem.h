@@ -211,9 +211,16 @@ static int run_script(lua_State *L) {
   lua_setglobal(L, "CERT");
   if (neap_load(L, text, strlen(text), "=script", "t") != LUA_OK)
     return lua_error(L);
-  neap_spawn(L, 0, "main");
-  status = neap_wait(L, -1, &n);
-  if (status != LUA_OK) return lua_error(L);
+  if (now.script % 2 == 0) {
+    status = neap_call(L, 0, &n);
+  } else {
+    neap_spawn(L, 0, "main");
+    status = neap_wait(L, -1, &n);
+  }
+  if (status != LUA_OK) {
+    (void)neap_error(L, -1);
+    return lua_error(L);
+  }
   return n;
 }
 

@@ -36,6 +36,8 @@ typedef struct neap_Vm neap_Vm;
 /* Codes beside libuv's own; neap_fail knows both kinds. */
 #define NEAP_ECANCELED (-9001) /* the task was cancelled: see neap_wait */
 #define NEAP_ECLOSED (-9002)   /* the handle was closed under the operation */
+#define NEAP_EPENDING (-9004)  /* the task waits or is still to run */
+#define NEAP_ERUNNING (-9005)  /* the task is the one that runs now */
 
 /* == A machine: one Lua state and the loop that drives it ============== */
 
@@ -137,6 +139,10 @@ NEAP_API int neap_loadfile(lua_State *L, const char *filename,
 NEAP_API void neap_keep_source(lua_State *L, const char *name,
                                const char *text, size_t length);
 
+/* The same for a lua_Reader, which is called till it has no more. */
+NEAP_API int neap_loadreader(lua_State *L, lua_Reader reader, void *data,
+                             const char *name, const char *mode);
+
 /*
  * Translates source text to plain Lua, pushes it as a string and returns
  * LUA_OK; or pushes a message and returns what neap_load does.
@@ -225,6 +231,88 @@ NEAP_API int neap_exiting(neap_Vm *vm, int *code);
  * (the task at `task`, 0 if none).
  */
 NEAP_API void neap_error_text(lua_State *L, int index, int task);
+
+/* == Running scripts and calling them ================================= */
+
+/*
+ * Runs a file (NULL: stdin) or a text to its end, as neap_call does. These
+ * never raise. The stack of neap_state(vm) then has the results, or else the
+ * error, and nothing else.
+ *
+ *   if (neap_dofile(vm, "app.lua") != LUA_OK)
+ *     fprintf(stderr, "%s\n", neap_error(neap_state(vm), -1)->text);
+ */
+NEAP_API int neap_dofile(neap_Vm *vm, const char *filename);
+NEAP_API int neap_dostring(neap_Vm *vm, const char *text, const char *name);
+
+/*
+ * Calls the function below the `nargs` arguments on top of the stack, async
+ * or not, and replaces all by what neap_wait gives: the results, their number
+ * in *nresults, and LUA_OK; or the error and another status. The function is
+ * a task and may await. It begins at once, before whatever is ready in the
+ * loop; if it waits, the loop is driven until it has ended, and other tasks
+ * run meanwhile. An interrupt goes to it if there is no main task. Only for
+ * the machine's owner: raises inside of a task or callback, where
+ * neap_await_value is what is wanted.
+ */
+NEAP_API int neap_call(lua_State *L, int nargs, int *nresults);
+
+/*
+ * The same, but one that waits goes on by itself, in the loop: then the
+ * function and the arguments are replaced by its Task, and NEAP_EPENDING is
+ * returned. For hosts that may not block, and that drive the loop otherwise.
+ * `name` (may be NULL) is that of the task.
+ */
+NEAP_API int neap_begin(lua_State *L, int nargs, const char *name,
+                        int *nresults);
+
+/* == Tasks that go on by themselves =================================== */
+
+/*
+ * What has become of the Task or Future at `index`: LUA_OK, LUA_ERRRUN or
+ * NEAP_ECANCELED when it is done; NEAP_EPENDING or NEAP_ERUNNING.
+ */
+NEAP_API int neap_task_state(lua_State *L, int index);
+
+/* Pushes the name and returns it. */
+NEAP_API const char *neap_task_name(lua_State *L, int index);
+
+/* As neap_wait, of which it is the end: it pushes the results or the error,
+ * but gives NEAP_EPENDING and pushes nothing if there are none yet. */
+NEAP_API int neap_task_result(lua_State *L, int index, int *nresults);
+
+/*
+ * Has `done` called when the Task or Future at `index` is done, or soon if it
+ * is: once, in the loop, outside of any task, with its results (or the error)
+ * as all that is on the stack. `status` and `nresults` are those of
+ * neap_task_result. What it raises is reported. Of a task it is called before
+ * neap_vm_free returns, since that ends all tasks.
+ */
+typedef void (*neap_Ended)(lua_State *L, int status, int nresults,
+                           void *data);
+NEAP_API void neap_task_done(lua_State *L, int index, neap_Ended done,
+                             void *data);
+
+/* == Errors as a host reads them ====================================== */
+
+/* Any error value. What is not known is NULL; `text` and `message` never. */
+typedef struct neap_Error {
+  const char *text;      /* "app.lua:3: no bread", what a person should see */
+  const char *message;   /* "no bread" */
+  const char *name;      /* of its class, "OSError"; NULL: not an Error */
+  const char *code;      /* "ECONNREFUSED" */
+  const char *traceback; /* across tasks: "stack traceback:\n\t..." */
+  const char *file;      /* where it was raised, as Lua shows it */
+  int line;              /* 0 if `file` is NULL */
+} neap_Error;
+
+/*
+ * Describes the error at `index`. The traceback is that of the error which
+ * neap_call, neap_wait or another of these gave last, or the Error's own. The
+ * struct and its texts are lent until the next call for this machine. Never
+ * raises, never NULL.
+ */
+NEAP_API const neap_Error *neap_error(lua_State *L, int index);
 
 /* == Async functions in C ============================================= */
 
