@@ -121,6 +121,21 @@ static np_Co *co_new(lua_State *L, int body, int first, int n) {
   return co;
 }
 
+/* Notes the nearest line of the script for the coroutine object on top,
+ * which a C function (pcall, table.sort) has made by a call. */
+static void co_find_site(lua_State *L, np_Co *co) {
+  lua_Debug ar;
+  int level;
+  for (level = 2; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (!np_is_script(&ar)) continue;
+    lua_getinfo(L, "f", &ar);
+    co->line = ar.currentline;
+    lua_setiuservalue(L, -2, 2);
+    return;
+  }
+}
+
 /* f(...) of an async function: upvalue 1 is the body. */
 static int async_call(lua_State *L) {
   int n = lua_gettop(L);
@@ -128,9 +143,14 @@ static int async_call(lua_State *L) {
   np_Co *co;
   luaL_argcheck(L, n < 250, 250, "too many arguments for an async function");
   co = co_new(L, lua_upvalueindex(1), 1, n);
-  if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "fl", &ar)) {
+  if (!lua_getstack(L, 1, &ar)) return 1;
+  lua_getinfo(L, "l", &ar);
+  if (ar.currentline > 0) {
+    lua_getinfo(L, "f", &ar);
     co->line = ar.currentline;
     lua_setiuservalue(L, -2, 2);
+  } else {
+    co_find_site(L, co);
   }
   return 1;
 }
@@ -346,11 +366,24 @@ void np_async_strip(lua_State *L, int index) {
   lua_replace(L, index);
 }
 
-/* __async(name, f), what `async function` becomes */
+/* Tells whether the function on top is of a module of neap. */
+static int is_of_half(lua_State *L) {
+  lua_Debug ar;
+  lua_pushvalue(L, -1);
+  lua_getinfo(L, ">S", &ar);
+  return np_is_half(ar.source);
+}
+
+/* __async(name, f), what `async function` becomes. The functions of modules
+ * go by their bare names in messages, whatever they are written in. */
 static int async_make(lua_State *L) {
+  const char *name, *dot;
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);
-  neap_async(L, lua_tostring(L, 1));
+  name = lua_tostring(L, 1);
+  dot = name != NULL ? strrchr(name, '.') : NULL;
+  if (dot != NULL && is_of_half(L)) name = dot + 1;
+  neap_async(L, name);
   return 1;
 }
 

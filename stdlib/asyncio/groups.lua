@@ -45,9 +45,9 @@ TaskGroup.__index = TaskGroup
 -- ```
 local function new(options)
   options = asyncio._check_options(options, {limit = "number"},
-                                   "asyncio.TaskGroup")
+                                   "TaskGroup")
   if options.limit and options.limit < 1 then
-    error("option 'limit' of asyncio.TaskGroup must be at least 1", 2)
+    error("option 'limit' of TaskGroup must be at least 1", 2)
   end
   local errors = {traces = {}}
   return setmetatable({
@@ -102,8 +102,8 @@ end
 -- What to run for x under the limit.
 local function in_turn(self, x)
   if not asyncio.iscoroutine(x) then
-    error(("create_task needs a coroutine object, not a %s value")
-      :format(type(x)), 3)
+    asyncio._misuse(("create_task needs a coroutine object, not a %s value")
+      :format(type(x)))
   end
   if not self.turns then
     self.running, self.turns, self.unstarted = 0, {first = 1, last = 0}, {}

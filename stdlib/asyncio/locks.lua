@@ -334,7 +334,7 @@ function Semaphore:__close() self:release() end
 local function new_semaphore(value, bounded, name)
   if value == nil then value = 1 end
   if math.type(value) ~= "integer" or value < 0 then
-    error(("%s needs a number of permits, 0 or more"):format(name), 3)
+    asyncio._misuse(name .. " needs a number of permits, 0 or more")
   end
   return setmetatable({value = value, bound = bounded and value or nil,
                        waiters = waiters()}, Semaphore)

@@ -36,10 +36,11 @@ function Loop:time() return asyncio.time() end
 -- given, `when` a number of that.
 local function check_call(name, f, what, when)
   if what and (type(when) ~= "number" or when ~= when) then
-    error(("%s needs %s, not %s"):format(name, what,
-      type(when) == "number" and "nan" or "a " .. type(when) .. " value"), 3)
+    asyncio._misuse(("%s needs %s, not %s"):format(name, what,
+      type(when) == "number" and "nan" or "a " .. type(when) .. " value"))
   elseif type(f) ~= "function" then
-    error(("%s needs a function, not a %s value"):format(name, type(f)), 3)
+    asyncio._misuse(("%s needs a function, not a %s value"):format(name,
+      type(f)))
   end
 end
 
@@ -108,7 +109,8 @@ local watches = {} -- number of the signal -> what listens for its handler
 function Loop:add_signal_handler(signal, f, ...)
   local process = require "neap.process"
   if type(f) ~= "function" then
-    asyncio._misuse("add_signal_handler: needs a function, not " .. type(f))
+    asyncio._misuse(("add_signal_handler needs a function, not a %s value")
+      :format(type(f)))
   end
   local call = f
   if select("#", ...) > 0 then

@@ -326,8 +326,8 @@ end
 local function new(maxsize, class)
   if maxsize == nil then maxsize = 0 end
   if type(maxsize) ~= "number" then
-    error(("%s needs a number as its size, not a %s value")
-      :format(class.__name, type(maxsize)), 3)
+    asyncio._misuse(("%s needs a number as its size, not a %s value")
+      :format(class.__name, type(maxsize)))
   end
   local limit = maxsize > 0 and maxsize or math.huge
   local places = 4
@@ -372,8 +372,8 @@ return {
   -- ```
   PriorityQueue = function(maxsize, less)
     if less ~= nil and type(less) ~= "function" then
-      error(("PriorityQueue needs a function that compares, not a %s value")
-        :format(type(less)), 2)
+      asyncio._misuse(("PriorityQueue needs a function that compares, not a " ..
+                       "%s value"):format(type(less)))
     end
     local queue = new(maxsize, Heap)
     queue.less = less or plain_less

@@ -19,7 +19,7 @@ local function end_others()
   for _, task in ipairs(others) do
     local ok, e = catch(await, task)
     if not ok and not task:cancelled() then
-      asyncio._report("error while asyncio.run was ending", e, task)
+      asyncio._report("error while run was ending", e, task)
     end
   end
 end
@@ -42,8 +42,8 @@ local running = false
 -- print(asyncio.run(main()))  --> ready
 -- ```
 function asyncio.run(x, options)
-  options = check_options(options, {debug = "boolean"}, "asyncio.run")
-  check_awaitable(x, "asyncio.run")
+  options = check_options(options, {debug = "boolean"}, "run")
+  check_awaitable(x, "run")
   if running or not asyncio._is_main() then
     error("asyncio.run() cannot be called inside a running task", 2)
   end

@@ -56,13 +56,13 @@ local whens = {FIRST_COMPLETED = true, FIRST_EXCEPTION = true,
 -- the lists it gives, so make tasks of them first.
 async function asyncio.wait(list, options)
   options = check_options(options,
-    {timeout = "number", return_when = "string"}, "asyncio.wait")
+    {timeout = "number", return_when = "string"}, "wait")
   local when = options.return_when or "ALL_COMPLETED"
   if not whens[when] then
-    error(("option 'return_when' of asyncio.wait is '%s'"):format(when), 2)
+    misuse(("option 'return_when' of wait is '%s'"):format(when))
   end
-  local futures = future_list(list, "asyncio.wait", false)
-  if #futures == 0 then error("asyncio.wait needs at least one future", 2) end
+  local futures = future_list(list, "wait", false)
+  if #futures == 0 then misuse("wait needs at least one future") end
   local waiter, left, timer = Future(), #futures, nil
   local function on_done(f)
     left = left - 1
@@ -110,8 +110,8 @@ end
 -- ```
 function asyncio.as_completed(list, options)
   options = check_options(options, {timeout = "number"},
-                          "asyncio.as_completed")
-  local futures = future_list(list, "asyncio.as_completed", true)
+                          "as_completed")
+  local futures = future_list(list, "as_completed", true)
   -- As long as it will get, so that on_done never needs memory.
   local done = table.move(futures, 1, #futures, 1, {})
   local first, last, left = 1, 0, #futures
@@ -159,10 +159,10 @@ end
 -- that `x` raises while it is being cancelled comes out instead. nil seconds
 -- means no limit. With 0 or less, an `x` that is not done is never started.
 async function asyncio.wait_for(x, seconds)
-  check_awaitable(x, "asyncio.wait_for")
+  check_awaitable(x, "wait_for")
   if seconds ~= nil and type(seconds) ~= "number" then
-    error(("asyncio.wait_for needs a number of seconds, not a %s value")
-      :format(type(seconds)), 2)
+    misuse(("wait_for needs a number of seconds, not a %s value")
+      :format(type(seconds)))
   end
   if seconds and seconds <= 0 then
     local task = ensure_future(x)
@@ -182,7 +182,7 @@ end
 -- Awaits `x`, but a cancellation of the waiter does not reach `x`, which goes
 -- on as a task of its own. Its error, if nobody else awaits it, is reported.
 function asyncio.shield(x)
-  check_awaitable(x, "asyncio.shield")
+  check_awaitable(x, "shield")
   local inner = ensure_future(x)
   if inner:done() then return inner end
   local outer = Future()

@@ -101,3 +101,22 @@ print(await callable(7))  --> 7
 local lazy = setmetatable({}, {__await = function() return fetch(8) end})
 print(await lazy)  --> 8
 print(await ((function() return lazy end)()))  --> 8
+
+-- made by a C function that calls, one names the nearest line of the script
+local _, by_pcall = pcall(fetch, 9)
+print(by_pcall)
+--> coroutine object fetch (tests/lang/coroutine_objects.lua:106)
+print(await by_pcall)  --> 9
+local by_sort
+pcall(table.sort, {2, 1}, function(...) by_sort = fetch(...) return false end)
+print(by_sort, await by_sort)
+--> coroutine object fetch (tests/lang/coroutine_objects.lua:111) 1
+
+-- the functions of the library go by their bare names
+local _, sleep = pcall(asyncio.sleep, 0)
+print(sleep)  --> coroutine object sleep (tests/lang/coroutine_objects.lua:116)
+await sleep
+local limited = asyncio.wait_for(fetch(1), 1)
+print(limited)
+--> coroutine object wait_for (tests/lang/coroutine_objects.lua:119)
+await limited

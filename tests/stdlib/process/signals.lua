@@ -163,7 +163,7 @@ test("mistakes are told at the caller's line", async function()
   assert(not ok and
     e:find "signals%.lua:%d+: add_signal_handler: SIGKILL cannot be handled",
     e)
-  expect_error("needs a function, not nil", loop.add_signal_handler, loop,
+  expect_error("needs a function, not a nil", loop.add_signal_handler, loop,
     "SIGTERM")
   expect_error("unknown signal 'x'", loop.remove_signal_handler, loop, "x")
 end)
