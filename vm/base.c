@@ -182,25 +182,37 @@ static int never(lua_State *L, int status, lua_KContext ctx) {
   return luaL_error(L, "the program is ending");
 }
 
+static int exit_code(lua_State *L) {
+  if (lua_isnoneornil(L, 1)) return EXIT_SUCCESS;
+  if (lua_isboolean(L, 1))
+    return lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+  return (int)luaL_checkinteger(L, 1);
+}
+
+/* The task leaves, by a cancellation where it cannot be suspended. */
+static int leave(lua_State *L, neap_Vm *vm, int parks) {
+  if (vm->current == NULL) return never(L, LUA_OK, 0);
+  vm->current->flags |= NP_T_EXITING;
+  if (parks) return np_park(L, 0, never);
+  np_cancel_push(L, vm->current);
+  return lua_error(L);
+}
+
 /*
  * os.exit([code [, close]]). To close the state, the task has to leave it
  * first: it parks for ever, and the host, which sees neap_exiting, frees the
- * machine and ends.
+ * machine and ends. A host that wants to be asked keeps its process.
  */
 static int base_exit(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  int code = lua_isboolean(L, 1) || lua_isnoneornil(L, 1) ?
-             (lua_isnoneornil(L, 1) || lua_toboolean(L, 1) ?
-              EXIT_SUCCESS : EXIT_FAILURE) :
-             (int)luaL_checkinteger(L, 1);
-  if (lua_toboolean(L, 2) && vm->current != NULL && vm->running == L &&
-      lua_isyieldable(L) && vm->resumes == NULL) {
-    vm->exiting = 1;
-    vm->exit_code = code;
-    vm->current->flags |= NP_T_EXITING;
-    return np_park(L, 0, never);
-  }
-  exit(code);
+  int code = exit_code(L);
+  int parks = vm->current != NULL && vm->running == L && lua_isyieldable(L) &&
+              vm->resumes == NULL;
+  if (vm->exit == NULL && !(lua_toboolean(L, 2) && parks)) exit(code);
+  vm->exiting = 1;
+  vm->exit_code = code;
+  if (vm->exit != NULL) vm->exit(vm, code);
+  return leave(L, vm, parks);
 }
 
 int np_load_yields(lua_CFunction f);

@@ -93,7 +93,8 @@ static void on_report(neap_Vm *vm, const neap_Report *report) {
     return;
   }
   if (report->kind == NEAP_REPORT_ERROR) host->failed = 1;
-  complain("neap", report->text);
+  complain(report->kind == NEAP_REPORT_LUA ? "Lua warning" : "neap",
+           report->text);
   if (report->source != NULL) fprintf(stderr, "    %s\n", report->source);
   if (report->traceback != NULL) complain(NULL, report->traceback);
 }

@@ -57,23 +57,29 @@ static void on_warning(void *ud, const char *message, int more) {
     else if (strcmp(message, "@off") == 0) vm->warn = 0;
     return;
   }
-  if (vm->warn) {
-    if (!vm->warn_more) fputs("Lua warning: ", stderr);
-    fputs(message, stderr);
-    if (!more) fputc('\n', stderr);
-    fflush(stderr);
-  }
   vm->warn_more = more;
+  if (!vm->warn) return;
+  /* Without memory a piece is lost: there is nobody to tell. */
+  (void)np_buf_append(&vm->warning, message, strlen(message));
+  if (more || np_buf_append(&vm->warning, "", 1) < 0) return;
+  neap_report(vm, NEAP_REPORT_LUA, np_buf_data(&vm->warning), NULL);
+  np_buf_clear(&vm->warning);
 }
 
+/* Lua aborts behind it, so it is said even if the host listens to nothing. */
 static int on_panic(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
   const char *message = lua_tostring(L, -1);
-  fprintf(stderr, "neap: error outside of any protection: %s\n",
-          message != NULL ? message : "not a string");
-  return 0; /* Lua aborts */
+  char text[256];
+  snprintf(text, sizeof text, "error outside of any protection: %s",
+           message != NULL ? message : "not a string");
+  if (vm->report == NULL) fprintf(stderr, "neap: %s\n", text);
+  neap_report(vm, NEAP_REPORT_ERROR, text, NULL);
+  return 0;
 }
 
 void np_report_open(neap_Vm *vm) {
+  np_buf_init(&vm->warning);
   (void)lua_atpanic(vm->L, on_panic);
   lua_setwarnf(vm->L, on_warning, vm);
 }

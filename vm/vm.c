@@ -115,6 +115,7 @@ static int open_all(lua_State *L) {
   np_timeout_open(L);
   np_coro_open(L);
   np_base_open(L);
+  if (vm->write != NULL) np_output_open(L);
   np_load_open(L);
   np_handle_open(L);
   np_dump_open(L);
@@ -138,6 +139,8 @@ static void take_options(neap_Vm *vm, const neap_Options *given) {
   vm->ignore_env = o.ignore_env;
   vm->modules = o.modules;
   vm->resolve = o.resolve;
+  vm->write = o.write;
+  vm->exit = o.exit;
 }
 
 neap_Vm *neap_vm_new(const neap_Options *options) {
@@ -299,6 +302,7 @@ void neap_vm_free(neap_Vm *vm) {
   }
   if (vm->loop != NULL) np_loop_close(vm);
   np_task_close(vm);
+  np_output_close(vm);
   np_slab_free(vm->slab);
   free(vm);
 }

@@ -14,11 +14,14 @@
 #ifndef NP_VM_H
 #define NP_VM_H
 
+#include <stdio.h>
+
 #include <lauxlib.h>
 #include <lua.h>
 #include <pthread.h>
 #include <uv.h>
 
+#include "buf.h"
 #include "heap.h"
 #include "neap.h"
 #include "ring.h"
@@ -225,6 +228,13 @@ typedef struct np_Poke {
   int senders, flying; /* who looks at it; signals that have not come yet */
 } np_Poke;
 
+/* A file of C's whose text goes to the host. */
+typedef struct np_Output {
+  neap_Vm *vm;
+  FILE *file;
+  int fd;
+} np_Output;
+
 struct neap_Vm {
   lua_State *L;     /* the main state, for the host */
   lua_State *store; /* see NP_S_* */
@@ -297,7 +307,11 @@ struct neap_Vm {
   int ignore_env;
   const char *const *modules; /* the host's, see neap_Options */
   int (*resolve)(lua_State *L, const char *name);
+  void (*write)(neap_Vm *vm, int fd, const char *text, size_t length);
+  void (*exit)(neap_Vm *vm, int code);
+  np_Output outputs[2]; /* io.stdout and io.stderr, if `write` takes them */
   int warn, warn_more; /* Lua's warnings: on, in the middle of one */
+  np_Buf warning;      /* what there is of that one */
 };
 
 /* The machine of a state: kept in the extra space of every thread, with the
@@ -634,6 +648,8 @@ void np_base_open(lua_State *L);
 int np_catch(lua_State *L);
 void np_load_open(lua_State *L);
 void np_module_open(lua_State *L);
+void np_output_open(lua_State *L);
+void np_output_close(neap_Vm *vm);
 void np_handle_open(lua_State *L);
 void np_handle_close_all(neap_Vm *vm);
 void np_timeout_open(lua_State *L);

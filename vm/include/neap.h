@@ -56,7 +56,8 @@ enum {
   NEAP_REPORT_WARNING,  /* a coroutine never awaited, a scope not closed ... */
   NEAP_REPORT_ERROR,    /* an error that nobody retrieved: status 1 */
   NEAP_REPORT_DEBUG,    /* said in debug mode only */
-  NEAP_REPORT_DUMP      /* the tree of tasks, several lines */
+  NEAP_REPORT_DUMP,     /* the tree of tasks, several lines */
+  NEAP_REPORT_LUA       /* a warning that Lua or a script gave with warn() */
 };
 
 /*
@@ -80,6 +81,14 @@ typedef struct neap_Options {
    * before files are looked for: pushes a function that makes the module and
    * returns 1, or returns 0. May raise. */
   int (*resolve)(lua_State *L, const char *name);
+  /* Takes what scripts write with print, io.write, io.stdout and io.stderr;
+   * `fd` is 1 or 2. The text is lent; may not raise. NULL: the process's own
+   * files. */
+  void (*write)(neap_Vm *vm, int fd, const char *text, size_t length);
+  /* Called when a script calls os.exit, which then ends its task and not the
+   * process; see neap_exiting. May not raise. NULL: os.exit ends the process,
+   * as in Lua. */
+  void (*exit)(neap_Vm *vm, int code);
 } neap_Options;
 
 /*
@@ -219,8 +228,9 @@ NEAP_API void neap_dump(neap_Vm *vm);
 NEAP_API void neap_set_block_limit(neap_Vm *vm, double seconds);
 
 /*
- * If os.exit(code, true) was called in a task: 1 and the code. The host
- * frees the machine, then ends.
+ * If os.exit(code, true) was called in a task, or os.exit in whatever form
+ * when the options have an `exit`: 1 and the code. neap_wait, neap_call and
+ * neap_run have returned then; the host frees the machine.
  */
 NEAP_API int neap_exiting(neap_Vm *vm, int *code);
 
