@@ -23,7 +23,7 @@ static void certificate_make(void) {
   if (system(command) == 0) setenv("CERT", path, 1);
 }
 
-static char *text_of(const char *path) {
+static const char *text_of(const char *path) {
   FILE *f = fopen(path, "r");
   char *text = calloc(1, 1 << 16);
   if (f == NULL || text == NULL || fread(text, 1, (1 << 16) - 1, f) == 0)
@@ -33,17 +33,22 @@ static char *text_of(const char *path) {
 }
 
 int main(void) {
+  const char **scripts;
   glob_t found;
   int failed;
   if (glob("tests/vm/nomem/*.lua", 0, NULL, &found) != 0) return 1;
   unsetenv("CERT");
   certificate_make();
+  scripts = calloc(found.gl_pathc, sizeof *scripts);
+  if (scripts == NULL) abort();
   for (size_t i = 0; i < found.gl_pathc; i++) {
     printf("script %d is %s\n", (int)i, found.gl_pathv[i]);
-    found.gl_pathv[i] = text_of(found.gl_pathv[i]);
+    scripts[i] = text_of(found.gl_pathv[i]);
   }
-  failed = nomem_run((const char *const *)found.gl_pathv, (int)found.gl_pathc,
-                     0);
+  failed = nomem_run(scripts, (int)found.gl_pathc, 0);
+  for (size_t i = 0; i < found.gl_pathc; i++) free((char *)scripts[i]);
+  free(scripts);
+  globfree(&found);
   if (getenv("CERT") != NULL) (void)remove(getenv("CERT"));
   return failed;
 }

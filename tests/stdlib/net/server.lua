@@ -132,13 +132,14 @@ end)
 
 test("closing the server lets the handlers end", async function()
   local server = net.listen{}
-  local at = server:sockname()
+  local at, begun = server:sockname(), asyncio.Event()
   local serving = asyncio.create_task(server:serve(async function(conn)
+    begun:set()
     await conn:write(await conn:read_line())
   end))
   local conn <close> = await net.connect(at.host, at.port)
   await conn:write("slow")
-  await asyncio.sleep(0.01)
+  await begun:wait()
   server:close()
   turns(5)
   assert(not serving:done())
@@ -322,17 +323,18 @@ end)
 test("serve serves no more at once than max_connections", async function()
   local server <close> = net.listen{max_connections = 2}
   local at = server:sockname()
-  local now, most = 0, 0
+  local now, most, two = 0, 0, asyncio.Event()
   local serving = asyncio.create_task(server:serve(async function(conn)
     now = now + 1
     most = math.max(most, now)
+    if now == 2 then two:set() end
     await conn:read()
     now = now - 1
     await conn:write("done")
   end))
   local async function talk()
     local conn <close> = await net.connect(at.host, at.port)
-    await asyncio.sleep(0.005)
+    await two:wait()
     await conn:write("x")
     equal(await conn:read_all(), "done")
   end
@@ -350,18 +352,23 @@ test("close with a grace waits for the handlers, then cancels them",
     async function()
   local server = net.listen{}
   local at = server:sockname()
-  local ended = {}
+  local ended, begun, short = {}, asyncio.Semaphore(0), asyncio.Event()
   local serving = asyncio.create_task(server:serve(async function(conn)
     local line = await conn:read_line()
     local _ <close> = asyncio.defer(function() ended[#ended + 1] = line end)
-    await asyncio.sleep(line == "short" and 0.005 or 60)
+    begun:release()
+    if line == "short" then await short:wait() else await asyncio.Future() end
   end))
   local one <close> = await net.connect(at.host, at.port)
   local two <close> = await net.connect(at.host, at.port)
   await one:write("short\n")
   await two:write("long\n")
-  await asyncio.sleep(0.001)
-  await server:close(0.03)
+  await begun:acquire()
+  await begun:acquire()
+  local closing = asyncio.create_task(server:close(0.05))
+  await asyncio.sleep(0)
+  short:set()
+  await closing
   equal(ended, {"short", "long"})
   assert(server:closed())
   await serving

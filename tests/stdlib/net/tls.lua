@@ -496,10 +496,10 @@ end)
 test("bytes that were changed on the way are noticed", async function()
   with_server(identity "good", function(port)
     local server <close> = net.listen{}
+    local spoil = false
     local spoiling = asyncio.create_task((async function()
       local one <close> = await server:accept()
       local two <close> = await net.connect("127.0.0.1", port)
-      local spoil = false
       local async function pass(from, to)
         while true do
           local bytes = await from:read()
@@ -510,13 +510,13 @@ test("bytes that were changed on the way are noticed", async function()
       end
       local up = asyncio.create_task(pass(one, two))
       local down = asyncio.create_task(pass(two, one))
-      await asyncio.sleep(0.03)
-      spoil = true
       await asyncio.wait {up, down}
     end)())
     local conn <close> = await net.connect("localhost",
       server:sockname().port, {tls = trust})
-    await asyncio.sleep(0.05)
+    await conn:write("x")
+    equal(await conn:read(), "x")
+    spoil = true
     await conn:write("x")
     local e = expect_error(asyncio.TLSError, conn.read, conn)
     assert(e.message:find "bad record mac", e.message)
@@ -695,13 +695,11 @@ test("openssl s_server serves us", async function()
       .. "</dev/null >server.log 2>&1"):format(port, version))
     local _ <close> = asyncio.defer(function() os.execute("kill " .. pid) end)
     local options = identity("client", {ca = at "ca.pem"})
-    local conn
-    for _ = 1, 100 do
-      local ok
+    local ok, conn
+    repeat
       ok, conn = pcall(connect, port, options)
-      if ok then break end
-      await asyncio.sleep(0.02)
-    end
+      if not ok then await asyncio.sleep(0.02) end
+    until ok
     local _ <close> = conn
     await conn:write("hello\n")
     equal(await conn:read_line(), "olleh")
@@ -718,13 +716,8 @@ test("openssl s_client is served by us", async function()
         .. "-connect localhost:%d -CAfile ca.pem -verify_return_error -%s "
         .. "-servername localhost -quiet >client.log 2>/dev/null"):format(
         port, version))
-      local said = ""
-      for _ = 1, 200 do
-        said = text_of "client.log"
-        if said ~= "" then break end
-        await asyncio.sleep(0.02)
-      end
-      equal(said, "hello\n")
+      while text_of "client.log" == "" do await asyncio.sleep(0.02) end
+      equal(text_of "client.log", "hello\n")
       os.execute("kill " .. pid .. " 2>/dev/null")
     end
   end)

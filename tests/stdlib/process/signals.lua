@@ -138,7 +138,7 @@ test("what waits for signals does not keep a program alive", async function()
       for _ in process.signals "SIGHUP" do end
     end)())
     await asyncio.sleep(0)
-  ]]}, {timeout = 5})
+  ]]})
   equal(result, {status = 0, stdout = "", stderr = ""})
 end)
 

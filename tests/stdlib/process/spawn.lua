@@ -103,11 +103,12 @@ end)
 test("a stopped child can be ended", async function()
   local child <close> = spawn {"sleep", "60"}
   child:kill("SIGSTOP")
-  for _ = 1, 500 do
+  local state
+  repeat
     local file <close> = io.open("/proc/" .. child.pid .. "/stat")
-    if file:read "a":find "%) T" then break end
-    await asyncio.sleep(0.005)
-  end
+    state = file:read "a":match "%) (%a)"
+    await asyncio.sleep(0.002)
+  until state == "T"
   equal({await child:stop(0.05)}, {nil, "SIGKILL"})
 end)
 
@@ -117,11 +118,7 @@ test("a group is ended with its leader", async function()
   local pid = await child.stdout:read_line()
   equal({await child:stop()}, {nil, "SIGTERM"})
   equal(await child.stdout:read(), nil)
-  for _ = 1, 100 do
-    if not is_there(pid) then return end
-    await asyncio.sleep(0.02)
-  end
-  error "it is still there"
+  while is_there(pid) do await asyncio.sleep(0.002) end
 end)
 
 test("a stream of one child is the input of another", async function()
@@ -194,13 +191,11 @@ test("a detached child outlives its Process", async function()
   end
   assert(is_there(pid))
   process.kill(pid, "SIGKILL")
-  for _ = 1, 200 do
+  repeat
     local child <close> = spawn {"true"}
     await child:wait()
-    if not is_there(pid) then return end
-    await asyncio.sleep(0.005)
-  end
-  error "it is still there"
+    await asyncio.sleep(0.002)
+  until not is_there(pid)
 end)
 
 test("process.kill says what is wrong", async function()
