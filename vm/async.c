@@ -213,18 +213,30 @@ void np_co_describe(lua_State *L, int index) {
   lua_pop(L, 2);
 }
 
-void np_co_claim(lua_State *L, int index) {
-  np_Co *co = lua_touserdata(L, index);
-  if (co->state != NP_CO_NEW) {
-    np_co_describe(L, index);
-    np_error(L, "cannot await coroutine object %s again: it was awaited or "
-             "given to a task already", lua_tostring(L, -1));
-  }
-  index = lua_absindex(L, index);
+int np_co_claim_new(lua_State *L) {
+  np_Co *co = lua_touserdata(L, -1);
+  neap_Vm *vm = np_vm(L);
+  int is_new;
+  if (co == NULL || !lua_getmetatable(L, -1)) return 0;
+  is_new = lua_topointer(L, -1) == vm->co_new;
+  lua_pop(L, 1);
+  if (!is_new) return 0;
   co->state = NP_CO_USED;
   /* Without a finalizer its collection costs nothing. */
-  np_push(L, np_vm(L), NP_R_CO_USED);
-  lua_setmetatable(L, index);
+  np_push(L, vm, NP_R_CO_USED);
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
+void np_co_claim(lua_State *L, int index) {
+  int claimed;
+  lua_pushvalue(L, index);
+  claimed = np_co_claim_new(L);
+  lua_pop(L, 1);
+  if (claimed) return;
+  np_co_describe(L, index);
+  np_error(L, "cannot await coroutine object %s again: it was awaited or "
+           "given to a task already", lua_tostring(L, -1));
 }
 
 void np_co_unclaim(lua_State *L, int index) {
@@ -234,17 +246,11 @@ void np_co_unclaim(lua_State *L, int index) {
   lua_setmetatable(L, index);
 }
 
-void np_co_unpack(lua_State *S, lua_State *T) {
-  int index = lua_gettop(S), i;
-  int n = ((np_Co *)lua_touserdata(S, index))->nargs;
-  lua_getiuservalue(S, index, 1);
-  for (i = 3; i <= n + 2; i++) lua_getiuservalue(S, index, i);
-  if (S == T) {
-    lua_remove(S, index);
-  } else {
-    lua_xmove(S, T, n + 1);
-    lua_pop(S, 1);
-  }
+void np_co_unpack(lua_State *L, const np_Co *co) {
+  int n = co->nargs, i; /* the object stays anchored until its last value */
+  for (i = 1; i <= n; i++) lua_getiuservalue(L, -i, i + 2);
+  lua_getiuservalue(L, -n - 1, 1);
+  lua_replace(L, -n - 2);
 }
 
 int np_co_take(lua_State *L, int index) {
@@ -252,7 +258,7 @@ int np_co_take(lua_State *L, int index) {
   np_co_claim(L, index);
   luaL_checkstack(L, n + 4, "too many arguments");
   lua_pushvalue(L, index);
-  np_co_unpack(L, L);
+  np_co_unpack(L, lua_touserdata(L, -1));
   return n;
 }
 

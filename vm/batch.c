@@ -105,8 +105,10 @@ static void run_next(neap_Vm *vm, np_Batch *b) {
   }
   prev = t->prev;
   slot = t->slot;
-  take_object(vm->store, b, t->number);
   n = np_task_begin(vm, t);
+  take_object(n == 0 ? t->L : vm->store, b, t->number);
+  if (n == 0) n = np_task_load(t);
+  else lua_pop(vm->store, 1);
   if (n < 0) np_task_fail(vm, t);
   else np_task_run(vm, t, n);
   if (np_task_find(vm, slot, b->id - 1) == NULL) b->before = prev;
@@ -144,8 +146,9 @@ int np_batch_next(lua_State *L) {
   number(b, t);
   np_sink_join(b->sink, t);
   (void)np_watch_step(vm);
-  take_object(vm->store, b, t->number);
-  if (np_task_follow(L, t) < 0) luaL_error(L, "not enough memory");
+  lua_settop(L, 1);
+  take_object(L, b, t->number);
+  if (np_task_load(t) < 0) luaL_error(L, "not enough memory");
   return 1;
 }
 

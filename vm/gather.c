@@ -326,16 +326,13 @@ static int refuse(lua_State *L, uint32_t at) {
 static uint32_t claim_all(lua_State *L, uint32_t n) {
   uint32_t i, others = 0;
   for (i = 1; i <= n; i++) {
-    np_Co *co;
     lua_rawgeti(L, LIST, i);
-    co = np_co_test(L, -1);
-    if (co != NULL && co->state == NP_CO_NEW) {
-      np_co_claim(L, -1);
+    if (np_co_claim_new(L)) {
       lua_rawseti(L, RESULTS, i);
       continue;
     }
     others++;
-    if (co != NULL) {
+    if (np_co_test(L, -1) != NULL) {
       if (find_same(L, i) == 0) return (uint32_t)refuse(L, i);
     } else if (np_future_test(L, -1) == NULL) {
       if (luaL_getmetafield(L, -1, "__await") == LUA_TNIL)

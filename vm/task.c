@@ -176,34 +176,28 @@ void np_task_prepare(lua_State *L, neap_Task *t) {
   lua_pop(L, 1);
 }
 
-/* Moves body and arguments of the object on top of the store, which is
- * popped, to T; how many they are, or UV_ENOMEM. */
-static int unpack(neap_Vm *vm, lua_State *T) {
-  lua_State *S = vm->store;
-  np_Co *co = lua_touserdata(S, -1);
-  int n = co != NULL ? co->nargs + 1 : 0;
-  if (n == 0 || !lua_checkstack(S, n + 4) || !lua_checkstack(T, n + 8)) {
-    lua_pop(S, 1);
-    return UV_ENOMEM;
-  }
-  np_co_unpack(S, T);
-  return n;
-}
-
 int np_task_begin(neap_Vm *vm, neap_Task *t) {
-  int n;
   t->flags |= NP_T_STARTED;
-  if (np_thread_take(vm, &t->thread) < 0) {
-    lua_pop(vm->store, 1);
-    return UV_ENOMEM;
-  }
+  if (np_thread_take(vm, &t->thread) < 0) return UV_ENOMEM;
   t->L = vm->threads[t->thread];
   lua_pushcfunction(t->L, np_task_main);
   lua_pushcfunction(t->L, task_handler);
-  n = unpack(vm, t->L);
-  if (n >= 0) return n + 1;
-  lua_settop(t->L, 0); /* no error is on it */
-  return n;
+  return 0;
+}
+
+/* Every Lua thread has room for so many arguments. */
+#define FEW 8
+
+int np_task_load(neap_Task *t) {
+  lua_State *T = t->L;
+  np_Co *co = lua_touserdata(T, -1);
+  int n = co != NULL ? co->nargs : -1;
+  if (n < 0 || (n > FEW && !lua_checkstack(T, n + 4))) {
+    lua_settop(T, 0); /* there is no error on it */
+    return UV_ENOMEM;
+  }
+  np_co_unpack(T, co);
+  return n + 2;
 }
 
 void np_task_push(lua_State *L, neap_Task *t) {
@@ -347,7 +341,7 @@ void np_take_traces(lua_State *L, neap_Task *t, int index) {
 static int task_store(lua_State *L, int state, int first) {
   neap_Task *t = np_vm(L)->current;
   int n = lua_gettop(L) - first + 1;
-  luaL_checkstack(L, LUA_MINSTACK, "too many results");
+  if (n > FEW) luaL_checkstack(L, LUA_MINSTACK, "too many results");
   if (state == NP_FAILED) {
     first = lua_gettop(L);
     n = 1;
@@ -364,8 +358,9 @@ static int task_store(lua_State *L, int state, int first) {
   t->state = (uint8_t)state;
   if (t->sink != NULL) {
     t->sink->store(L, t->sink, t, first, n, state);
+    if (t->future == NULL) return 0;
+    t->future->flags |= NP_F_RETRIEVED;
     lua_settop(L, first + n - 1);
-    if (t->future != NULL) t->future->flags |= NP_F_RETRIEVED;
   }
   if (t->future == NULL) return 0;
   np_task_push(L, t);
@@ -413,12 +408,6 @@ int np_task_main(lua_State *L) {
   do run_body(L);
   while (np_batch_next(L));
   return 0;
-}
-
-int np_task_follow(lua_State *L, neap_Task *t) {
-  lua_settop(L, 1);
-  t->flags |= NP_T_STARTED;
-  return unpack(t->vm, L);
 }
 
 /* == Steps ============================================================ */
@@ -531,17 +520,22 @@ void np_task_run(neap_Vm *vm, neap_Task *t, int n) {
   task_end(vm, t);
 }
 
+/* Moves the object that is to start from the store to the task's thread. */
+static int load_start(neap_Vm *vm, neap_Task *t) {
+  lua_State *S = vm->store;
+  if (np_task_begin(vm, t) < 0) return UV_ENOMEM;
+  if (lua_rawgeti(S, NP_S_STARTS, (lua_Integer)t->slot + 1) ==
+      LUA_TUSERDATA) { /* it could not be kept otherwise */
+    lua_pushboolean(S, 0);
+    lua_rawseti(S, NP_S_STARTS, (lua_Integer)t->slot + 1);
+  }
+  lua_xmove(S, t->L, 1);
+  return np_task_load(t);
+}
+
 void np_task_step(neap_Vm *vm, np_Node *node) {
   neap_Task *t = (neap_Task *)node;
-  int n = 0;
-  if (!(t->flags & NP_T_STARTED)) {
-    lua_rawgeti(vm->store, NP_S_STARTS, (lua_Integer)t->slot + 1);
-    if (lua_isuserdata(vm->store, -1)) { /* so that it is no new key */
-      lua_pushboolean(vm->store, 0);
-      lua_rawseti(vm->store, NP_S_STARTS, (lua_Integer)t->slot + 1);
-    }
-    n = np_task_begin(vm, t);
-  }
+  int n = t->flags & NP_T_STARTED ? 0 : load_start(vm, t);
   if (n < 0) np_task_fail(vm, t);
   else np_task_run(vm, t, n);
 }

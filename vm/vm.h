@@ -156,7 +156,6 @@ struct neap_Task {
   uint16_t cancelling;
   uint16_t flags;
   uint8_t state;     /* of a future, once ended */
-  int nargs;         /* for its first resume */
 };
 
 /* == Coroutine objects ================================================ */
@@ -470,17 +469,18 @@ neap_Task *np_task_blank(neap_Vm *vm);
 void np_task_prepare(lua_State *L, neap_Task *t);
 /* Starts, or goes on: the `run` of a task's node. */
 void np_task_step(neap_Vm *vm, np_Node *node);
-/* Gives it a thread with the coroutine object on top of the store, which is
- * popped; how many values are on it, or UV_ENOMEM. */
+/* Gives it a thread with the function at its bottom; 0, or UV_ENOMEM. */
 int np_task_begin(neap_Vm *vm, neap_Task *t);
+/* Replaces the object on top of the thread by what it will run; how many
+ * values are on the thread then, or UV_ENOMEM. */
+int np_task_load(neap_Task *t);
 /* Runs it with `n` values on its thread until it waits or ends. */
 void np_task_run(neap_Vm *vm, neap_Task *t, int n);
 /* Ends it: memory is out. */
 void np_task_fail(neap_Vm *vm, neap_Task *t);
-/* One that has ended well, on L, becomes another: what is left is its struct,
- * slot and thread. Then it follows with the object on top of the store. */
+/* One that has ended well becomes another: what is left is its struct, slot
+ * and thread. */
 void np_task_renew(neap_Vm *vm, neap_Task *t);
-int np_task_follow(lua_State *L, neap_Task *t);
 /* Counts the end of a step: see watch.c. */
 void np_step_ended(neap_Vm *vm);
 void np_task_open(lua_State *L);
@@ -565,9 +565,12 @@ void np_co_make(lua_State *L, int nargs);
 void np_co_claim(lua_State *L, int index);
 void np_co_unclaim(lua_State *L, int index);
 
-/* Takes body and arguments out of the claimed object on top of S, which is
- * popped, and pushes them to T. Both stacks have room; allocates nothing. */
-void np_co_unpack(lua_State *S, lua_State *T);
+/* Claims the value on top if it is a new coroutine object; 0 if not. */
+int np_co_claim_new(lua_State *L);
+
+/* Replaces the claimed object on top, which is `co`, by body and arguments;
+ * one slot more is needed on the way. Allocates nothing. */
+void np_co_unpack(lua_State *L, const np_Co *co);
 
 /* Claims the one at `index` and pushes body and arguments; returns the
  * number of arguments. */
