@@ -74,7 +74,12 @@ int np_task_cancel(neap_Task *t) {
   if (t->flags & NP_T_ENDED) return 0;
   if (t->flags & NP_T_PASSING) return break_ring(t);
   t->cancelling++;
-  if (t->awaiting != NULL) {
+  if (t->awaiting != NULL && t->awaiting->flags & NP_F_LINE) {
+    if (t->link.next != NULL) { /* else it was let go already */
+      np_unlink(&t->link);
+      np_ready(t->vm, &t->link.node);
+    }
+  } else if (t->awaiting != NULL) {
     if (t->awaiting->state == NP_PENDING) {
       int sent = 0;
       if (t->vm->cancel_depth >= DEEPEST_CANCEL) {

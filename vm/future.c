@@ -376,15 +376,6 @@ static int future_attempt(lua_State *L) {
   return attempt_result(L, f);
 }
 
-/* _release(future) -> whether it was pending; it is done now */
-static int future_release(lua_State *L) {
-  np_Future *f = np_future_check(L, 1);
-  int pending = f->state == NP_PENDING;
-  if (pending) np_future_finish(f->vm, f, NP_DONE);
-  lua_pushboolean(L, pending);
-  return 1;
-}
-
 /* == Lua's side ======================================================= */
 
 /**
@@ -712,8 +703,8 @@ void np_future_make_metatables(lua_State *L) {
 void np_future_open(lua_State *L) {
   static const luaL_Reg functions[] = {
     {"Future", future_make}, {"isfuture", future_is},
-    {"_attempt", future_attempt}, {"_release", future_release},
-    {"_copy_outcome", copy_outcome}, {NULL, NULL}};
+    {"_attempt", future_attempt}, {"_copy_outcome", copy_outcome},
+    {NULL, NULL}};
   neap_Vm *vm = np_vm(L);
   np_weak_push(L, "k");
   np_keep(L, vm, NP_R_LOST);

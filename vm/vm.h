@@ -56,7 +56,8 @@ enum {
   NP_F_RETRIEVED = 2, /* somebody looked at the error */
   NP_F_SINGLE = 4,    /* the value is itself, not in a list with n */
   NP_F_GROUP = 8,     /* it is of group.c */
-  NP_F_GATHER = 16    /* of gather.c */
+  NP_F_GATHER = 16,   /* of gather.c */
+  NP_F_LINE = 32      /* of line.c: no Future for scripts */
 };
 
 /*
@@ -193,7 +194,7 @@ enum {
   NP_R_CO,        /* metatable of new coroutine objects */
   NP_R_CO_USED,   /* and of used ones */
   NP_R_FUTURE, NP_R_TASK, NP_R_CALLBACK, NP_R_SENTINEL, NP_R_TIMEOUT,
-  NP_R_TIMEOUT_LEFT,
+  NP_R_TIMEOUT_LEFT, NP_R_LINE,
   NP_R_CALLS,     /* callee -> what to call for an await */
   NP_R_AWAIT, NP_R_METHOD, NP_R_ASYNC, NP_R_NIL, NP_R_RETURN,
   NP_R_NAMES,     /* body -> name of the async function */
@@ -250,6 +251,7 @@ struct neap_Vm {
   int ref[NP_R_COUNT];
   const void *co_new, *co_used; /* metatables, to compare with */
   const void *future_meta, *task_meta, *timeout_meta, *timeout_left;
+  const void *line_meta;
 
   neap_Task *tasks, *tasks_last;
   neap_Task *main;
@@ -507,6 +509,7 @@ void np_batch_show(lua_State *L);
 /* Cancels all that have not started, with `flags`. */
 void np_batch_cancel(np_Batch *b, int flags);
 void np_batch_cancel_all(neap_Vm *vm, int flags);
+
 /* Pushes the table of context variables in force, or nil. */
 void np_context_push(lua_State *L);
 
@@ -661,6 +664,7 @@ void np_co_make_metatables(lua_State *L);
 void np_future_make_metatables(lua_State *L);
 void np_timeout_make_metatables(lua_State *L);
 void np_callback_make_metatable(lua_State *L);
+void np_line_make_metatable(lua_State *L);
 void np_rest_make(lua_State *L);
 void np_gather_open(lua_State *L);
 uint32_t np_gather_pending(np_Future *f);
@@ -719,5 +723,6 @@ void np_dump_open(lua_State *L);
 /* Reports the tree of tasks; raises nothing. */
 void np_dump_report(lua_State *L);
 void np_group_open(lua_State *L);
+void np_line_open(lua_State *L);
 
 #endif

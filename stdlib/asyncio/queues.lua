@@ -5,13 +5,15 @@
 -- because programs spend their time there. nil is an item like any other.
 
 local asyncio = asyncio
-local Future, attempt, release = asyncio.Future, asyncio._attempt,
-  asyncio._release
+local line, wait, let_go = asyncio._line, asyncio._wait_in, asyncio._let_go
+local check_await = asyncio._check_await
 
 -- Where a queue keeps its state: Lua finds a small integer faster than a
--- name. LIMIT is the size from which a put has to wait, -1 after shutdown.
-local SIZE <const>, LIMIT <const>, ITEMS <const> = 1, 2, 3
-local HEAD <const>, MASK <const>, UNFINISHED <const> = 4, 5, 6
+-- name. PUT, GOT and DONE count what was put, got and dealt with since the
+-- beginning. LIMIT is the size from which a put has more to do than to keep
+-- the item.
+local PUT <const>, GOT <const>, LIMIT <const> = 1, 2, 3
+local ITEMS <const>, MASK <const>, DONE <const> = 4, 5, 6
 local GETTERS <const>, PUTTERS <const>, JOINERS <const> = 7, 8, 9
 local GETTING <const>, PUTTING <const>, JOINING <const> = 10, 11, 12
 
@@ -21,66 +23,48 @@ end
 
 -- == Who waits ==========================================================
 
--- In self[list] is a list of futures with holes (false), in self[list + 3]
--- how many of them may still be waiting.
+-- In self[list] is a line of tasks, in self[list + 3] how many are in it.
 
 local function wake_next(self, list)
-  local waiting = self[list]
-  local first = waiting.first
-  while first <= waiting.last do
-    local f = waiting[first]
-    waiting[first] = nil
-    first = first + 1
-    if f then
-      self[list + 3] = self[list + 3] - 1
-      if release(f) then break end
-    end
-  end
-  if first > waiting.last then first, waiting.last = 1, 0 end
-  waiting.first = first
+  self[list + 3] = self[list + 3] - 1
+  let_go(self[list])
 end
 
 local function wake_all(self, list)
   while self[list + 3] > 0 do wake_next(self, list) end
 end
 
--- Waits in a list; a wake-up that comes together with a cancellation is
+-- Waits in a line; a wake-up that comes together with a cancellation is
 -- handed on if `can_go(self)`.
 local function wait_in(self, list, can_go)
-  local waiting = self[list]
-  local f, i = waiting.spare or Future(), waiting.last + 1
-  waiting.spare = nil
-  waiting.last = i
-  waiting[i] = f
+  check_await()
   self[list + 3] = self[list + 3] + 1
-  local ok, e = attempt(f)
-  if ok then
-    waiting.spare = f
-    return
-  end
-  if waiting[i] == f then
-    waiting[i] = false
+  local ok, e, woken = wait(self[list])
+  if ok then return end
+  if not woken then
     self[list + 3] = self[list + 3] - 1
-  end
-  if can_go(self) and not f:cancelled() and self[list + 3] > 0 then
+  elseif can_go(self) and self[list + 3] > 0 then
     wake_next(self, list)
   end
   error(e, 0)
 end
 
-local function has_room(self) return self[SIZE] < self[LIMIT] end
-local function has_items(self) return self[SIZE] > 0 end
-local function is_finished(self) return self[UNFINISHED] == 0 end
+local function size_of(self) return self[PUT] - self[GOT] end
+local function has_room(self)
+  return not self.is_shutdown and size_of(self) < self.maxsize
+end
+local function has_items(self) return self[PUT] > self[GOT] end
+local function is_finished(self) return self[PUT] == self[DONE] end
 
 local function wait_for_room(self)
-  while self[SIZE] >= self[LIMIT] do
+  while not has_room(self) do
     if self.is_shutdown then stopped() end
     wait_in(self, PUTTERS, has_room)
   end
 end
 
 local function wait_for_item(self)
-  while self[SIZE] == 0 do
+  while self[PUT] == self[GOT] do
     if self.is_shutdown then stopped() end
     wait_in(self, GETTERS, has_items)
   end
@@ -88,39 +72,41 @@ end
 
 -- == Queue ==============================================================
 
--- The items are a ring: MASK + 1 places, a power of two, the first item at
--- HEAD, counted from 0.
+-- The items are a ring of MASK + 1 places, a power of two, counted from 0:
+-- item number n is in place n & MASK.
 local Queue = {__name = "Queue"}
 Queue.__index = Queue
 
 local function new_ring(places)
   local ring = {}
-  for i = 1, places do ring[i] = false end
+  for i = 1, places - 1 do ring[i] = false end
+  ring[0] = false
   return ring
 end
 
+-- Makes room for twice as many items, and tells put of it.
 local function grow(self)
-  local old, places = self[ITEMS], self[MASK] + 1
-  local ring, head = new_ring(places * 2), self[HEAD]
-  for i = 0, self[SIZE] - 1 do
-    ring[i + 1] = old[(head + i & places - 1) + 1]
+  local old, mask = self[ITEMS], self[MASK]
+  local ring, new_mask = new_ring(2 * mask + 2), 2 * mask + 1
+  for n = self[GOT], self[PUT] - 1 do ring[n & new_mask] = old[n & mask] end
+  self[ITEMS], self[MASK] = ring, new_mask
+  if not self.is_shutdown then
+    self[LIMIT] = math.min(self.maxsize, new_mask + 1)
   end
-  self[ITEMS], self[HEAD], self[MASK] = ring, 0, places * 2 - 1
 end
 
 --- async queue:put(item)
 --
 -- Waits while the queue is full. *Raises* QueueShutDown.
 async function Queue:put(item)
-  local size = self[SIZE]
-  if size >= self[LIMIT] then
+  local n = self[PUT]
+  if n - self[GOT] >= self[LIMIT] then
     wait_for_room(self)
-    size = self[SIZE]
+    n = self[PUT]
+    if n - self[GOT] > self[MASK] then grow(self) end
   end
-  if size > self[MASK] then grow(self) end
-  self[ITEMS][(self[HEAD] + size & self[MASK]) + 1] = item
-  self[SIZE] = size + 1
-  self[UNFINISHED] = self[UNFINISHED] + 1
+  self[ITEMS][n & self[MASK]] = item
+  self[PUT] = n + 1
   if self[GETTING] > 0 then wake_next(self, GETTERS) end
 end
 
@@ -128,12 +114,15 @@ end
 --
 -- Waits while the queue is empty. *Raises* QueueShutDown.
 async function Queue:get()
-  if self[SIZE] == 0 then wait_for_item(self) end
-  local items, head = self[ITEMS], self[HEAD]
-  local item = items[head + 1]
-  items[head + 1] = false
-  self[HEAD] = head + 1 & self[MASK]
-  self[SIZE] = self[SIZE] - 1
+  local n = self[GOT]
+  if n == self[PUT] then
+    wait_for_item(self)
+    n = self[GOT]
+  end
+  local items, place = self[ITEMS], n & self[MASK]
+  local item = items[place]
+  items[place] = false
+  self[GOT] = n + 1
   if self[PUTTING] > 0 then wake_next(self, PUTTERS) end
   return item
 end
@@ -141,16 +130,14 @@ end
 -- _put_item and _get_item only keep and give; they do not count.
 
 function Queue._put_item(self, item)
-  local size = self[SIZE]
-  if size > self[MASK] then grow(self) end
-  self[ITEMS][(self[HEAD] + size & self[MASK]) + 1] = item
+  if size_of(self) > self[MASK] then grow(self) end
+  self[ITEMS][self[PUT] & self[MASK]] = item
 end
 
 function Queue._get_item(self)
-  local items, head = self[ITEMS], self[HEAD]
-  local item = items[head + 1]
-  items[head + 1] = false
-  self[HEAD] = head + 1 & self[MASK]
+  local items, place = self[ITEMS], self[GOT] & self[MASK]
+  local item = items[place]
+  items[place] = false
   return item
 end
 
@@ -158,13 +145,12 @@ end
 --
 -- Does not wait but *raises* QueueFull; or QueueShutDown.
 function Queue:put_nowait(item)
-  if self[SIZE] >= self[LIMIT] then
+  if not has_room(self) then
     if self.is_shutdown then stopped() end
     error(asyncio.QueueFull.new("the queue is full"), 0)
   end
   self:_put_item(item)
-  self[SIZE] = self[SIZE] + 1
-  self[UNFINISHED] = self[UNFINISHED] + 1
+  self[PUT] = self[PUT] + 1
   if self[GETTING] > 0 then wake_next(self, GETTERS) end
 end
 
@@ -172,12 +158,12 @@ end
 --
 -- Does not wait but *raises* QueueEmpty; or QueueShutDown.
 function Queue:get_nowait()
-  if self[SIZE] == 0 then
+  if not has_items(self) then
     if self.is_shutdown then stopped() end
     error(asyncio.QueueEmpty.new("the queue is empty"), 0)
   end
   local item = self:_get_item()
-  self[SIZE] = self[SIZE] - 1
+  self[GOT] = self[GOT] + 1
   if self[PUTTING] > 0 then wake_next(self, PUTTERS) end
   return item
 end
@@ -205,27 +191,27 @@ end
 --- queue:qsize() -> integer
 --- queue:empty() -> boolean
 --- queue:full() -> boolean
-function Queue:qsize() return self[SIZE] end
-function Queue:empty() return self[SIZE] == 0 end
-function Queue:full() return self[SIZE] >= self.maxsize end
+function Queue:qsize() return size_of(self) end
+function Queue:empty() return not has_items(self) end
+function Queue:full() return size_of(self) >= self.maxsize end
 
 --- queue:task_done()
 --
 -- Says that an item that was got has been dealt with. *Raises* if that was
 -- said of all already.
 function Queue:task_done()
-  if self[UNFINISHED] <= 0 then
+  if is_finished(self) then
     error("task_done was called more often than there were items", 2)
   end
-  self[UNFINISHED] = self[UNFINISHED] - 1
-  if self[UNFINISHED] == 0 then wake_all(self, JOINERS) end
+  self[DONE] = self[DONE] + 1
+  if is_finished(self) then wake_all(self, JOINERS) end
 end
 
 --- async queue:join()
 --
 -- Waits until `task_done` was said of every item put.
 async function Queue:join()
-  while self[UNFINISHED] > 0 do wait_in(self, JOINERS, is_finished) end
+  while not is_finished(self) do wait_in(self, JOINERS, is_finished) end
 end
 
 --- queue:shutdown([immediate = false])
@@ -237,12 +223,12 @@ function Queue:shutdown(immediate)
   self.is_shutdown = true
   self[LIMIT] = -1
   if immediate then
-    while self[SIZE] > 0 do
+    while has_items(self) do
       self:_get_item()
-      self[SIZE] = self[SIZE] - 1
-      if self[UNFINISHED] > 0 then self[UNFINISHED] = self[UNFINISHED] - 1 end
+      self[GOT] = self[GOT] + 1
+      if not is_finished(self) then self[DONE] = self[DONE] + 1 end
     end
-    if self[UNFINISHED] == 0 then wake_all(self, JOINERS) end
+    if is_finished(self) then wake_all(self, JOINERS) end
   end
   wake_all(self, GETTERS)
   wake_all(self, PUTTERS)
@@ -255,7 +241,7 @@ local reasons = {get = "empty", put = "full"}
 function Queue:_describe(method)
   local waiting = waiters[method]
   return waiting and ("%s, %d waiting"):format(reasons[method] or
-    self[UNFINISHED] .. " not done", self[waiting])
+    self[PUT] - self[DONE] .. " not done", self[waiting])
 end
 
 -- == Other orders =======================================================
@@ -279,10 +265,10 @@ end
 
 local Stack = derive("LifoQueue")
 
-function Stack._put_item(self, item) self[ITEMS][self[SIZE] + 1] = item end
+function Stack._put_item(self, item) self[ITEMS][size_of(self) + 1] = item end
 
 function Stack._get_item(self)
-  local items, n = self[ITEMS], self[SIZE]
+  local items, n = self[ITEMS], size_of(self)
   local item = items[n]
   items[n] = nil
   return item
@@ -292,7 +278,7 @@ end
 local Heap = derive("PriorityQueue")
 
 function Heap._put_item(self, item)
-  local items, less, i = self[ITEMS], self.less, self[SIZE] + 1
+  local items, less, i = self[ITEMS], self.less, size_of(self) + 1
   while i > 1 do
     local up = i // 2
     if not less(item, items[up]) then break end
@@ -303,7 +289,7 @@ function Heap._put_item(self, item)
 end
 
 function Heap._get_item(self)
-  local items, less, n = self[ITEMS], self.less, self[SIZE]
+  local items, less, n = self[ITEMS], self.less, size_of(self)
   local top, item = items[1], items[n]
   items[n] = nil
   n = n - 1
@@ -332,10 +318,11 @@ local function new(maxsize, class)
   local limit = maxsize > 0 and maxsize or math.huge
   local places = 4
   while places < limit and places < 16 do places = places * 2 end
+  local plain = class == Queue
   return setmetatable({
-    0, limit, new_ring(class == Queue and places or 0), 0, places - 1, 0,
-    {first = 1, last = 0}, {first = 1, last = 0}, {first = 1, last = 0},
-    0, 0, 0,
+    0, 0, plain and math.min(limit, places) or limit,
+    plain and new_ring(places) or {}, places - 1, 0,
+    line(), line(), line(), 0, 0, 0,
     put = class.put, get = class.get, maxsize = limit,
   }, class)
 end
