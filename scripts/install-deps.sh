@@ -52,6 +52,11 @@ missing() {
   found nm || echo binutils
   found valgrind || echo valgrind
   found lua5.4 || echo lua5.4
+  # tests/stdlib/net talks to these
+  found curl || echo curl
+  found socat || echo socat
+  found nc || echo netcat-openbsd
+  found dnsmasq || [ -x /usr/sbin/dnsmasq ] || echo dnsmasq-base
   clang_runtime || echo libclang-rt-dev
 }
 

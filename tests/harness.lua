@@ -5,6 +5,7 @@ The file calls these globals; everything else it makes itself:
 
   test(title, f)            runs f now, in a task of its own, under a time
                             limit; f is an async or an ordinary function
+  skip(title, why)          says openly that a test cannot run here
   equal(got, wanted)        raises unless both are alike, tables in depth
   expect_error(what, f, ...)  calls f, awaiting what it returns if that is a
                             coroutine object; raises unless it raised what
@@ -194,6 +195,8 @@ function test(title, f)
     say("ok", title)
   end
 end
+
+function skip(title, why) say("skip", title .. ": " .. why) end
 
 local file = assert(arg[1], "usage: neap tests/harness.lua FILE")
 local chunk = assert(loadfile(file))

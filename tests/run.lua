@@ -275,9 +275,10 @@ end
 -- == Files of test("title", ...) ========================================
 
 -- Reads what harness.lua wrote: the number that passed, the failures, the
--- title of a test that was begun and never ended, and whether all were run.
+-- title of a test that was begun and never ended, whether all were run, and
+-- what was skipped.
 local function results(text)
-  local count, failures, begun, ended = 0, {}, nil, false
+  local count, failures, begun, ended, skipped = 0, {}, nil, false, {}
   for _, line in ipairs(lines_of(text)) do
     local verb, rest = line:match "^(%l+) (.*)$"
     if verb == "begin" then
@@ -288,12 +289,14 @@ local function results(text)
       failures[#failures + 1], begun = {title = rest, text = ""}, nil
     elseif verb == "end" then
       ended = true
+    elseif verb == "skip" then
+      skipped[#skipped + 1] = rest
     elseif line:sub(1, 1) == "|" and #failures > 0 then
       local last = failures[#failures]
       last.text = last.text .. line:sub(2) .. "\n"
     end
   end
-  return count, failures, begun, ended
+  return count, failures, begun, ended, skipped
 end
 
 -- What should not be on stderr although every test passed.
@@ -313,7 +316,7 @@ local function run_tests(path)
   local status, out, err, trouble = run(
     ("%s tests/harness.lua %s"):format(quote(neap), quote(path)),
     "NEAP_TEST_REPORT=" .. quote(file))
-  local count, failures, begun, ended = results(read_file(file))
+  local count, failures, begun, ended, skipped = results(read_file(file))
   if not ended and not trouble then
     trouble = ("ended early with status %d"):format(status)
   elseif not trouble and #failures == 0 then
@@ -330,6 +333,7 @@ local function run_tests(path)
     last.text = with_output(last.text, "", err)
   end
   report(path, count, failures)
+  for _, text in ipairs(skipped) do print("  skipped: " .. text) end
 end
 
 -- == Everything, sorted by kind and by name =============================

@@ -32,9 +32,11 @@ static const char *look_up(np_Openssl *o, void *library) {
 static int buffers_new(np_Net *net, np_Openssl *o) {
   o->in = o->BIO_new(o->BIO_s_mem());
   o->out = o->BIO_new(o->BIO_s_mem());
+  o->text = o->BIO_new(o->BIO_s_mem());
   o->output = o->BUF_MEM_new();
   net->tls_space = malloc(NP_TLS_READ);
-  if (!o->in || !o->out || !o->output || !net->tls_space) return 0;
+  if (!o->in || !o->out || !o->text || !o->output || !net->tls_space)
+    return 0;
   (void)o->BIO_ctrl(o->in, BIO_C_SET_BUF_MEM, BIO_NOCLOSE, &o->input);
   (void)o->BIO_ctrl(o->out, BIO_C_SET_BUF_MEM, BIO_NOCLOSE, o->output);
   return 1;
@@ -73,6 +75,7 @@ void np_openssl_free(np_Openssl *o) {
   if (o == NULL) return;
   (void)o->BIO_free(o->in);
   (void)o->BIO_free(o->out);
+  (void)o->BIO_free(o->text);
   o->BUF_MEM_free(o->output);
   if (o->system != NULL) o->X509_STORE_free(o->system);
   free(o);

@@ -63,6 +63,7 @@ typedef struct np_Openssl {
   NP_OPENSSL_FUNCTIONS(NP_OPENSSL_MEMBER)
   X509_STORE *system; /* whom the system trusts, once it was read */
   BIO *in, *out; /* what all streams read from and write to, see tls.h */
+  BIO *text; /* for what is written for people */
   BUF_MEM input, *output; /* the bytes in them; those of `input` are lent */
 } np_Openssl;
 

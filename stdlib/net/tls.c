@@ -435,39 +435,39 @@ int np_net_tls_start(lua_State *L) {
 
 /* == What became of it ================================================= */
 
-static void name_push(lua_State *L, const np_Openssl *o, X509_NAME *name) {
-  BIO *bio = o->BIO_new(o->BIO_s_mem());
-  char *text = NULL;
-  long n = 0;
-  if (bio != NULL &&
-      o->X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0)
-    n = o->BIO_ctrl(bio, BIO_CTRL_INFO, 0, &text);
-  lua_pushlstring(L, n > 0 ? text : "", n > 0 ? (size_t)n : 0);
-  (void)o->BIO_free(bio);
+/* Writes to the machine's BIO for texts; gives how much is in it now. What is
+ * there when something raises is dropped by the next. */
+static size_t text_end(const np_Openssl *o, char **text) {
+  long n = o->BIO_ctrl(o->text, BIO_CTRL_INFO, 0, text);
+  return n > 0 ? (size_t)n : 0;
 }
 
-static void pem_push(lua_State *L, const np_Openssl *o, X509 *x) {
-  BIO *bio = o->BIO_new(o->BIO_s_mem());
-  char *text = NULL;
-  long n = 0;
-  if (bio != NULL && o->PEM_write_bio_X509(bio, x) == 1)
-    n = o->BIO_ctrl(bio, BIO_CTRL_INFO, 0, &text);
-  lua_pushlstring(L, n > 0 ? text : "", n > 0 ? (size_t)n : 0);
-  (void)o->BIO_free(bio);
+static void field_push(lua_State *L, const char *name, const char *text,
+                       size_t from, size_t to) {
+  lua_pushlstring(L, to > from ? text + from : "", to - from);
+  lua_setfield(L, -2, name);
 }
 
 static void peer_push(lua_State *L, const np_Tls *t) {
   const np_Openssl *o = t->openssl;
   X509 *x = o->SSL_get1_peer_certificate(t->ssl);
+  size_t subject, issuer, pem;
+  char *text;
   if (x == NULL) return;
-  lua_createtable(L, 0, 3);
-  name_push(L, o, o->X509_get_subject_name(x));
-  lua_setfield(L, -2, "subject");
-  name_push(L, o, o->X509_get_issuer_name(x));
-  lua_setfield(L, -2, "issuer");
-  pem_push(L, o, x);
-  lua_setfield(L, -2, "pem");
+  (void)o->BIO_ctrl(o->text, BIO_CTRL_RESET, 0, NULL);
+  (void)o->X509_NAME_print_ex(o->text, o->X509_get_subject_name(x), 0,
+                              XN_FLAG_RFC2253);
+  subject = text_end(o, &text);
+  (void)o->X509_NAME_print_ex(o->text, o->X509_get_issuer_name(x), 0,
+                              XN_FLAG_RFC2253);
+  issuer = text_end(o, &text);
+  (void)o->PEM_write_bio_X509(o->text, x);
+  pem = text_end(o, &text);
   o->X509_free(x);
+  lua_createtable(L, 0, 3);
+  field_push(L, "subject", text, 0, subject);
+  field_push(L, "issuer", text, subject, issuer);
+  field_push(L, "pem", text, issuer, pem);
   lua_setfield(L, -2, "peer");
 }
 
