@@ -38,7 +38,7 @@ OBJ     := $(SRC:%.c=$B/%.o) $(TABLES)
 TESTS   := $(patsubst %.c,$B/%,$(wildcard tests/lib/*.c tests/vm/*.c))
 FUZZERS := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/*.c))
 CHECKS  ?= doors words headers warnings statics exports documented install \
-  collector sanitizers threads valgrind fuzz
+  many collector sanitizers threads valgrind fuzz
 
 # == How it is compiled ===================================================
 
