@@ -60,7 +60,7 @@ LUALIB  := $(or $(LUAA),$(LUASO))
 
 # == Verbs ================================================================
 
-all: $B/neap $B/libneap.a $B/libneap.so  ## build everything
+all: $B/neap $B/libneap.a $B/libneap.so $B/neap.so  ## build everything
 run:            ## build and run the demonstration
 	@sh scripts/install-deps.sh
 	@$(MAKE) --no-print-directory all
@@ -102,6 +102,10 @@ $B/libneap.a: $(OBJ) $B/rooms
 	rm -f $@ && $(AR) rcs $@ $(OBJ)
 $B/libneap.so: $(OBJ) $B/rooms
 	$(NEAPC) -shared -Wl,-soname,$(SONAME) -o $@ $(OBJ) $(LUASO) $(LIBS)
+# For lua itself, whose Lua it uses; it stays when a state is closed, because
+# threads of libuv may.
+$B/neap.so: $(OBJ) $B/rooms
+	$(NEAPC) -shared -Wl,-Bsymbolic -Wl,-z,nodelete -o $@ $(OBJ) $(LIBS)
 $(filter $B/tests/lib/%,$(TESTS)): %: %.o $B/libneap.a
 	$(NEAPC) -o $@ $^
 $(filter $B/tests/vm/%,$(TESTS)): %: %.o $B/libneap.a
@@ -156,6 +160,7 @@ $B/flags $B/rooms: FORCE
 
 BIN := $(DESTDIR)$(PREFIX)/bin
 LIB := $(DESTDIR)$(PREFIX)/lib
+LUA_CMOD ?= $(PREFIX)/lib/lua/5.4
 INC := $(DESTDIR)$(PREFIX)/include
 MAN := $(DESTDIR)$(PREFIX)/share/man/man1
 DOC := $(DESTDIR)$(PREFIX)/share/doc/neap
@@ -168,6 +173,8 @@ install: all    ## install below PREFIX=/usr/local; DESTDIR= is put before
 	install -m 755 $B/libneap.so $(LIB)/libneap.so.$(VERSION)
 	ln -sf libneap.so.$(VERSION) $(LIB)/$(SONAME)
 	ln -sf $(SONAME) $(LIB)/libneap.so
+	install -d $(DESTDIR)$(LUA_CMOD)
+	install -m 755 $B/neap.so $(DESTDIR)$(LUA_CMOD)/neap.so
 	install -m 644 vm/include/neap.h $(INC)/neap.h
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
 	  -e 's|@LUA@|$(LUA)|' -e 's|@NEEDS@|$(filter-out $(LUA),$(NEEDS))|' \
@@ -180,5 +187,5 @@ install: all    ## install below PREFIX=/usr/local; DESTDIR= is put before
 	  scripts/embed/*.c); do install -m 644 $$f $(DOC)/examples; done
 uninstall:      ## remove what install put there
 	rm -f $(BIN)/neap $(LIB)/libneap.a $(LIB)/libneap.so* $(INC)/neap.h \
-	  $(LIB)/pkgconfig/neap.pc $(MAN)/neap.1
+	  $(LIB)/pkgconfig/neap.pc $(MAN)/neap.1 $(DESTDIR)$(LUA_CMOD)/neap.so
 	rm -rf $(DOC)

@@ -208,7 +208,9 @@ static int base_exit(lua_State *L) {
   int code = exit_code(L);
   int parks = vm->current != NULL && vm->running == L && lua_isyieldable(L) &&
               vm->resumes == NULL;
-  if (vm->exit == NULL && !(lua_toboolean(L, 2) && parks)) exit(code);
+  int close = lua_toboolean(L, 2), inside = vm->current != NULL || vm->turning;
+  if (vm->attached && !(close && inside)) return vm->os_exit(L);
+  if (!vm->attached && vm->exit == NULL && !(close && parks)) exit(code);
   vm->exiting = 1;
   vm->exit_code = code;
   if (vm->exit != NULL) vm->exit(vm, code);
@@ -234,6 +236,9 @@ void np_base_open(lua_State *L) {
   lua_pushcfunction(L, base_xpcall);
   lua_setglobal(L, "xpcall");
   lua_getglobal(L, "os");
+  lua_getfield(L, -1, "exit");
+  vm->os_exit = lua_tocfunction(L, -1);
+  lua_pop(L, 1);
   lua_pushcfunction(L, base_exit);
   lua_setfield(L, -2, "exit");
   lua_pop(L, 1);

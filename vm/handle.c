@@ -76,6 +76,7 @@ void *neap_handle_new(lua_State *L, size_t size, const neap_Class *cls) {
   neap_Vm *vm = np_vm(L);
   neap_Handle **box, *h;
   luaL_checkstack(L, 5, NULL);
+  if (vm->closing == 2) luaL_error(L, "the program is ending");
   box = lua_newuserdatauv(L, sizeof *box, 1);
   *box = NULL;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, cls) != LUA_TTABLE)

@@ -83,6 +83,7 @@ void np_ready(neap_Vm *vm, np_Node *node) {
 int np_reserve(neap_Vm *vm) {
   size_t need = vm->ntasks + vm->nscheduled + 8;
   if (need <= vm->ready.mask + 1) return 0; /* mask is -1 without slots */
+  if (vm->closing == 2) return UV_ENOMEM;
   return np_ring_reserve(&vm->ready, need) < 0 ? UV_ENOMEM : 0;
 }
 

@@ -137,6 +137,11 @@ static int search(lua_State *L) {
   int n;
   lua_settop(L, 1);
   if ((n = search_given(L, vm, name)) > 0) return n;
+  if (strcmp(name, "neap") == 0) {
+    lua_pushcfunction(L, luaopen_neap);
+    lua_pushliteral(L, ":neap:");
+    return 2;
+  }
   if (vm->resolve != NULL && vm->resolve(L, name)) {
     luaL_checktype(L, -1, LUA_TFUNCTION);
     lua_pushliteral(L, ":host:");

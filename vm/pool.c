@@ -11,8 +11,10 @@
 static int grow(neap_Vm *vm, void **all, size_t item, uint32_t **free_ones,
                 uint32_t *size) {
   uint32_t larger = *size == 0 ? 16 : *size * 2;
-  void *p = np_alloc(vm, *free_ones, *size * sizeof(uint32_t),
-                     larger * sizeof(uint32_t));
+  void *p;
+  if (vm->closing == 2) return UV_ENOMEM;
+  p = np_alloc(vm, *free_ones, *size * sizeof(uint32_t),
+               larger * sizeof(uint32_t));
   if (p == NULL) return UV_ENOMEM;
   *free_ones = p;
   p = np_alloc(vm, *all, *size * item, larger * item);

@@ -131,6 +131,30 @@ int neap_dostring(neap_Vm *vm, const char *text, const char *name) {
   return run_protected(vm, &s);
 }
 
+/* _drive(f, ...): f in a task, by who is in none; what it gives or raises */
+static int drive(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  int n, status;
+  if (vm->current != NULL || vm->turning)
+    return luaL_error(L, "asyncio.run() cannot be called in a callback");
+  status = neap_call(L, lua_gettop(L) - 1, &n);
+  np_report_all_lost(L);
+  if (vm->attached && vm->exiting) {
+    lua_settop(L, 0);
+    lua_pushinteger(L, vm->exit_code);
+    lua_pushboolean(L, 1);
+    return vm->os_exit(L); /* it closes the state */
+  }
+  return status == LUA_OK ? n : lua_error(L);
+}
+
+void np_run_open(lua_State *L) {
+  np_push(L, np_vm(L), NP_R_ASYNCIO);
+  lua_pushcfunction(L, drive);
+  lua_setfield(L, -2, "_drive");
+  lua_pop(L, 1);
+}
+
 /* == Tasks ============================================================ */
 
 int neap_task_state(lua_State *L, int index) {

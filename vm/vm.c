@@ -93,14 +93,8 @@ static void open_debug(lua_State *L, neap_Vm *vm) {
   lua_pop(L, 1);
 }
 
-static int open_all(lua_State *L) {
+int np_open(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  if (vm->ignore_env) {
-    lua_pushboolean(L, 1);
-    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
-  }
-  (void)lua_gc(L, LUA_GCSTOP); /* there is no garbage yet */
-  luaL_openlibs(L);
   open_store(L, vm);
   lua_createtable(L, 0, 64);
   np_keep(L, vm, NP_R_ASYNCIO);
@@ -123,6 +117,19 @@ static int open_all(lua_State *L) {
   np_dump_open(L);
   open_debug(L, vm);
   np_module_open(L);
+  np_run_open(L);
+  return 0;
+}
+
+static int open_all(lua_State *L) {
+  if (np_vm(L)->ignore_env) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  }
+  (void)lua_gc(L, LUA_GCSTOP); /* there is no garbage yet */
+  luaL_openlibs(L);
+  (void)np_open(L);
+  np_attach_mark(L);
   (void)lua_gc(L, LUA_GCRESTART);
   return 0;
 }
@@ -145,14 +152,18 @@ static void take_options(neap_Vm *vm, const neap_Options *given) {
   vm->exit = o.exit;
 }
 
-neap_Vm *neap_vm_new(const neap_Options *options) {
-  neap_Vm *vm = aligned_alloc(64, (sizeof *vm + 63) / 64 * 64);
-  if (vm == NULL) return NULL;
+void np_init(neap_Vm *vm) {
   memset(vm, 0, sizeof *vm);
-  take_options(vm, options);
   neap_set_block_limit(vm, 0.1);
   vm->steps = 2; /* even: no step runs; and not blocked_step */
   vm->postponed = LUA_NOREF;
+}
+
+neap_Vm *neap_vm_new(const neap_Options *options) {
+  neap_Vm *vm = aligned_alloc(64, (sizeof *vm + 63) / 64 * 64);
+  if (vm == NULL) return NULL;
+  np_init(vm);
+  take_options(vm, options);
   if (vm->alloc == NULL) {
     vm->slab = np_slab_new();
     if (vm->slab == NULL) goto fail;

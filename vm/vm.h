@@ -275,7 +275,8 @@ struct neap_Vm {
   neap_Handle *handles;
   size_t nhandles; /* libuv's that are not closed yet */
   size_t nopen;    /* handles that nobody closed */
-  int closing;     /* the machine is being freed */
+  int closing;     /* 1: the machine is being freed; 2: of it only the struct
+                    * is left, for finalizers that come later */
   int failed, debug;
   np_Poke poke;
   int wants;    /* NP_WANT_*, set by others: see poke.c */
@@ -310,6 +311,8 @@ struct neap_Vm {
   int (*resolve)(lua_State *L, const char *name);
   void (*write)(neap_Vm *vm, int fd, const char *text, size_t length);
   void (*exit)(neap_Vm *vm, int code);
+  int attached;          /* to a state that it did not make, see attach.c */
+  lua_CFunction os_exit; /* which had this os.exit */
   np_Output outputs[2]; /* io.stdout and io.stderr, if `write` takes them */
   int warn, warn_more; /* Lua's warnings: on, in the middle of one */
   np_Buf warning;      /* what there is of that one */
@@ -350,6 +353,16 @@ static inline void np_store(lua_State *L, neap_Vm *vm, int what) {
 }
 /* Pops the value on top and keeps it under `what`. */
 void np_keep(lua_State *L, neap_Vm *vm, int what);
+
+/* == vm.c, attach.c: making one ======================================== */
+
+/* Empties the struct of a machine. */
+void np_init(neap_Vm *vm);
+/* Opens everything of neap's in a state that has Lua's libraries. */
+int np_open(lua_State *L);
+/* Says that the state has a machine, see luaopen_neap. */
+void np_attach_mark(lua_State *L);
+int luaopen_neap(lua_State *L);
 
 /* Pushes a new table that is weak: "k" or "v". */
 void np_weak_push(lua_State *L, const char *mode);
@@ -655,6 +668,7 @@ int np_catch(lua_State *L);
 void np_load_open(lua_State *L);
 void np_module_open(lua_State *L);
 void np_output_open(lua_State *L);
+void np_run_open(lua_State *L);
 void np_output_close(neap_Vm *vm);
 void np_handle_open(lua_State *L);
 void np_handle_close_all(neap_Vm *vm);

@@ -8,11 +8,18 @@ bad() { echo "$*"; status=1; }
 $MAKE -s B="$B" install PREFIX="$dir/usr" DESTDIR= >/dev/null || exit 1
 for file in bin/neap lib/libneap.a lib/libneap.so lib/libneap.so.0 \
     include/neap.h lib/pkgconfig/neap.pc share/man/man1/neap.1 \
-    share/doc/neap/README.md; do
+    share/doc/neap/README.md lib/lua/5.4/neap.so; do
   [ -e "$dir/usr/$file" ] || bad "not installed: $file"
 done
 [ "$("$dir/usr/bin/neap" -e 'print(await asyncio.sleep(0, 42))')" = 42 ] ||
   bad "the installed neap does not run"
+
+# lua itself finds the module.
+if command -v lua5.4 >/dev/null; then
+  [ "$(LUA_CPATH="$dir/usr/lib/lua/5.4/?.so" lua5.4 -e \
+    'require "neap" print(asyncio.run(asyncio.sleep(0, 42)))')" = 42 ] ||
+    bad "lua5.4 does not load neap.so"
+fi
 
 # A host, linked with what pkg-config says: shared, then static.
 export PKG_CONFIG_PATH="$dir/usr/lib/pkgconfig"

@@ -32,7 +32,8 @@ local running = false
 -- but the caller's and waits for their end. In the main chunk, which is a task
 -- already, it is seldom needed; it may be called there any number of times.
 -- `debug` turns debug mode on for its duration. *Raises* the error of `x`;
--- calling it in any other task is an error.
+-- calling it in any other task is an error. Where no task runs at all, as in
+-- lua5.4 with neap as a module, it runs the loop meanwhile.
 --
 -- ```lua
 -- local async function main()
@@ -44,6 +45,9 @@ local running = false
 function asyncio.run(x, options)
   options = check_options(options, {debug = "boolean"}, "run")
   check_awaitable(x, "run")
+  if not running and current_task() == nil then
+    return asyncio._drive(asyncio.run, x, options)
+  end
   if running or not asyncio._is_main() then
     error("asyncio.run() cannot be called inside a running task", 2)
   end
