@@ -65,8 +65,9 @@ function end_entry(    i, text, names, key) {
   key = names[1]
   for (i = 1; i <= heads; i++) {
     gsub(/->/, "→", head[i])
-    text = text "### " head[i] "\n\n"
+    text = text "### " head[i] "\n"
   }
+  text = text "\n"
   gsub(/^\n+|\n+$/, "", body)
   if (body != "") text = text body "\n\n"
   if (!(key in entry)) {

@@ -22,6 +22,10 @@ local function with(var, value)
   asyncio._set_context(copy)
 end
 
+function ContextVar:__tostring()
+  return ("ContextVar '%s'"):format(self.name)
+end
+
 --- var:get([default]) -> value
 --
 -- The value here; if there is none, the default given here, or that of the

@@ -194,6 +194,10 @@ function TaskGroup:__close(e)
   if not asyncio._postpone(end_scope, e) then close(self, e) end
 end
 
+function TaskGroup:__tostring()
+  return ("TaskGroup (%d to go)"):format((state(self.core)))
+end
+
 function TaskGroup:__gc()
   if not self.closed then
     asyncio._warn("a TaskGroup was never left: write local tg <close> = " ..

@@ -106,6 +106,10 @@ end
 
 function Lock:__close() self:release() end
 
+function Lock:__tostring()
+  return self.held and "Lock (held)" or "Lock (free)"
+end
+
 -- `held` is the number of the task, or false.
 function Lock:_describe(_, name_of)
   local holder = name_of(self.held)
@@ -160,6 +164,10 @@ end
 --- asyncio.Event() -> event
 --
 -- Something that happens once, until it is cleared.
+function Event:__tostring()
+  return self.value and "Event (set)" or "Event (not set)"
+end
+
 function Event:_describe() return count(self.waiters) end
 
 local function new_event()
@@ -258,6 +266,10 @@ function Condition:notify_all()
   notify(self, math.huge)
 end
 
+function Condition:__tostring()
+  return ("Condition (%s)"):format(count(self.waiters))
+end
+
 function Condition:_describe(method, name_of)
   if method == "acquire" then return self.lock:_describe(method, name_of) end
   return count(self.waiters)
@@ -326,6 +338,11 @@ function Semaphore:release()
 end
 
 function Semaphore:_describe() return count(self.waiters) end
+
+function Semaphore:__tostring()
+  return ("Semaphore (%d free)"):format(self.value)
+end
+
 function Semaphore:__close() self:release() end
 
 --- asyncio.Semaphore([n = 1]) -> semaphore
@@ -421,6 +438,10 @@ end
 
 function Barrier:_describe()
   return ("%d of %d are there"):format(self.count, self.size)
+end
+
+function Barrier:__tostring()
+  return ("Barrier (%s)"):format(self:_describe())
 end
 
 --- asyncio.Barrier(parties) -> barrier

@@ -25,6 +25,8 @@ function Loop:__newindex(name, value)
   end
 end
 
+function Loop:__tostring() return "loop" end
+
 --- loop:time() -> seconds
 --- loop:create_task(x [, options]) -> Task
 --- loop:create_future() -> Future

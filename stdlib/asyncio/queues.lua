@@ -237,6 +237,12 @@ end
 local waiters = {get = GETTING, put = PUTTING, join = JOINING}
 local reasons = {get = "empty", put = "full"}
 
+-- "Queue (3 items)"
+function Queue:__tostring()
+  return ("%s (%d item%s)"):format(getmetatable(self).__name, self[SIZE],
+                                   self[SIZE] == 1 and "" or "s")
+end
+
 -- For dump.lua.
 function Queue:_describe(method)
   local waiting = waiters[method]

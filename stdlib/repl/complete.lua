@@ -100,7 +100,12 @@ local function modules(start)
     add_files(names, template, start)
   end
   for name in pairs(names) do
-    if name == "_G" or name:find "^neap%..*%.core$" then names[name] = nil end
+    -- Parts of a module, such as neap.fs.walk, for those who ask.
+    local module = name:match "^neap%.[%w_]+%."
+    if name == "_G" or name:find "^neap%..*%.core$"
+       or module and start:sub(1, #module) ~= module then
+      names[name] = nil
+    end
   end
   return sorted(names, start)
 end

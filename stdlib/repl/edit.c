@@ -126,6 +126,14 @@ static void print_above(Editor *e) {
   free(text);
 }
 
+/* Goes to the next row if the last output has not ended its own: blanks that
+ * do not fit in the row of the cursor have moved it on. */
+static void fresh_row(Editor *e) {
+  if (e->dumb) return;
+  fprintf(e->out, "%*s\r\033[J", np_editor_columns(e) - 1, "");
+  (void)fflush(e->out);
+}
+
 /* After a stop the terminal is as the shell likes it. libedit believes that
  * it is still raw, unless told. */
 static void take_terminal(Editor *e) {
@@ -143,8 +151,12 @@ static Command hand_back(Editor *e, Event event) {
     if (e->command == PRINT) {
       print_above(e);
     } else if (e->command == REDRAW || e->command == RESUME) {
-      if (e->command == RESUME) take_terminal(e);
-      else hide_line(e);
+      if (e->command == RESUME) {
+        take_terminal(e);
+        fresh_row(e);
+      } else {
+        hide_line(e);
+      }
       np_el_resize()(e->el);
       np_el_set()(e->el, EL_REFRESH);
     } else {
@@ -177,6 +189,23 @@ static int wait_byte(Editor *e, unsigned char *byte) {
   }
 }
 
+/*
+ * While a line runs the terminal shows what is typed, as shells do, since the
+ * line may read it. But if there is more already, somebody pastes, and every
+ * line of that would be shown twice. In its midst the terminal can run dry.
+ */
+static void before_enter(Editor *e) {
+  enum { DRY_MS = 20 };
+  struct pollfd more = {.fd = e->in, .events = POLLIN};
+  int pasting = poll(&more, 1, e->pasting ? DRY_MS : 0) == 1;
+  if (pasting == e->pasting) return;
+  e->pasting = pasting;
+  if (pasting)
+    np_el_set()(e->el, EL_SETTY, "-x", "-icanon", "-echo", NULL);
+  else
+    np_el_set()(e->el, EL_SETTY, "-x", "icanon", "echo", NULL);
+}
+
 /* libedit's source of characters. */
 static int read_character(EditLine *el, wchar_t *c) {
   Editor *e;
@@ -186,6 +215,7 @@ static int read_character(EditLine *el, wchar_t *c) {
   for (;;) {
     unsigned char byte;
     if (!wait_byte(e, &byte)) return 0;
+    if (byte == '\r' || byte == '\n') before_enter(e);
     size_t n = mbrtowc(c, (char *)&byte, 1, &state);
     if (n == (size_t)-2) continue;
     if (n != (size_t)-1) return 1;
@@ -284,6 +314,7 @@ static int open_libedit(Editor *e) {
 static Event read_line(Editor *e) {
   int size = 0;
   e->cleared = 0;
+  fresh_row(e);
   np_el_set()(e->el, EL_PREP_TERM, 1); /* or the prompt is there before that */
   const char *line = np_el_gets()(e->el, &size);
   free(e->line);

@@ -40,6 +40,7 @@ typedef struct Editor {
   int in;          /* the terminal, opened anew: not blocking */
   int cleared;     /* the line is given up: no more keys for it */
   int dumb;        /* the terminal cannot move its cursor up */
+  int pasting;     /* there was more input when the last line ended */
   FILE *file, *out; /* libedit's ends of the terminal */
   EditLine *el;
   History *history;

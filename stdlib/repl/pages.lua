@@ -35,11 +35,6 @@ local function lines_of(page)
   end
 end
 
-local function is_blank(lines)
-  for _, line in ipairs(lines) do if line ~= "" then return false end end
-  return true
-end
-
 -- The page as a list of sections: {title=, text=, entries=}, each entry
 -- {names=, headings=, text=}. The first section has what precedes the others.
 local function parse(page)
@@ -52,7 +47,7 @@ local function parse(page)
       sections[#sections + 1], into = section, section
     elseif #names > 0 then
       -- Headings right below each other are about the same.
-      if into == section or not is_blank(into.lines) then
+      if into == section or #into.lines > 0 then
         into = {names = {}, headings = {}, lines = {}}
         table.insert(section.entries, into)
       end

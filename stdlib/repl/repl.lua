@@ -213,10 +213,14 @@ local function read_chunk(self)
   end
 end
 
--- Without our own frames.
+-- Without our own frames, and with what is in a table that was raised.
 function Session:error_text(e, task)
-  local lines = {}
-  for line in (core.error_text(e, task) .. "\n"):gmatch "(.-)\n" do
+  local text, lines = core.error_text(e, task), {}
+  if type(e) == "table" and text:find "^%(error object" then
+    local value = show.value(e, {width = self.front:columns()})
+    text = "error: " .. value .. text:gsub("^[^\n]*", "", 1)
+  end
+  for line in (text .. "\n"):gmatch "(.-)\n" do
     if not line:find "^%s+.*stdlib/repl/" then lines[#lines + 1] = line end
   end
   -- Where the task of the line was spawned.
@@ -255,6 +259,10 @@ local function show_values(self, values)
   self.front:write(show.values(values, {
     width = self.front:columns(), colour = self.front.colour,
   }) .. "\n")
+  if values.n == 1 and asyncio.iscoroutine(values[1]) then
+    self.front:write(show.paint("dim", "(await _ runs it)",
+                                self.front.colour) .. "\n")
+  end
 end
 
 local function run_chunk(self, f)
@@ -296,9 +304,13 @@ end
 
 local function with_help(self)
   if self.env.help ~= nil then return end
-  self.env.help = function(...)
-    self.front:write(require "neap.repl.help".text(...) .. "\n")
-  end
+  self.env.help = setmetatable({}, {
+    __name = "help",
+    __call = function(_, ...)
+      self.front:write(require "neap.repl.help".text(...) .. "\n")
+    end,
+    __tostring = function() return "help() tells how to use this prompt" end,
+  })
   self.own_help = self.env.help
 end
 

@@ -5,6 +5,8 @@ Nested tables are indented when they do not fit on a line; keys are sorted;
 what contains itself, lies deep or is long is shortened.
 ]]
 
+local asyncio = require "neap.asyncio"
+
 local MOST_DEPTH, MOST_ITEMS, MOST_STRING = 6, 100, 2000
 local MOST_NODES = 5000
 
@@ -22,6 +24,19 @@ local escapes = {
 
 local function escape_byte(c) return ("\\x%02X"):format(c:byte()) end
 
+-- Escapes the bytes that are no UTF-8.
+local function escape_broken(text)
+  local parts, at = {}, 1
+  while at <= #text do
+    local _, broken = utf8.len(text, at)
+    if not broken then break end
+    parts[#parts + 1] = text:sub(at, broken - 1)
+    parts[#parts + 1] = escape_byte(text:sub(broken, broken))
+    at = broken + 1
+  end
+  return table.concat(parts) .. text:sub(at)
+end
+
 local function quote(text)
   local short = text
   if #text > MOST_STRING then
@@ -31,17 +46,68 @@ local function quote(text)
   short = short:gsub('[%c\\"\127]', function(c)
     return escapes[c] or escape_byte(c)
   end)
-  if not utf8.len(short) then short = short:gsub("[\x80-\xFF]", escape_byte) end
-  short = '"' .. short .. '"'
+  short = '"' .. escape_broken(short) .. '"'
   if #text > MOST_STRING then
     short = ("%s... (%d bytes)"):format(short, #text)
   end
   return short
 end
 
+-- == Functions, errors, threads =========================================
+
+-- "string.rep", if a library has the function.
+local function name_of(f)
+  for module, t in next, package.loaded do
+    if type(t) == "table" and type(module) == "string" then
+      for name, value in next, t do
+        if rawequal(value, f) and type(name) == "string" then
+          module = module:gsub("^neap%.", "")
+          return module == "_G" and name or module .. "." .. name
+        end
+      end
+    end
+  end
+end
+
+local function parameters(f, info)
+  local names = {}
+  for i = 1, info.nparams do names[i] = debug.getlocal(f, i) end
+  if info.isvararg then names[#names + 1] = "..." end
+  return table.concat(names, ", ")
+end
+
+-- "function(a, b) at app.lua:12"; an async function is a closure in C that
+-- has its body.
+local function function_text(f)
+  local kind, info = "function", debug.getinfo(f, "Su")
+  local _, body = debug.getupvalue(f, 1)
+  local name = name_of(f)
+  if info.what == "C" and type(body) == "function" then
+    kind, f, info = "async function", body, debug.getinfo(body, "Su")
+  end
+  if name then return kind .. " " .. name end
+  if info.what == "C" then return tostring(f) end
+  return ("%s(%s) at %s:%d"):format(kind, parameters(f, info),
+                                    info.short_src, info.linedefined)
+end
+
+local function error_text(e)
+  local code = rawget(e, "code")
+  return ("%s%s: %s"):format(e.name, type(code) == "string" and
+    (" (%s)"):format(code) or "", tostring(e))
+end
+
+local function plain_text(value)
+  if asyncio.iserror(value) then return error_text(value) end
+  if type(value) == "function" then return function_text(value) end
+  local text = tostring(value)
+  if type(value) ~= "thread" then return text end
+  return ("%s (%s)"):format(text, coroutine.status(value))
+end
+
 -- tostring may call the script's code, which may fail.
 local function text_of(value)
-  local ok, text = pcall(tostring, value)
+  local ok, text = pcall(plain_text, value)
   if ok and type(text) == "string" then return text end
   return ("<%s whose __tostring fails>"):format(type(value))
 end
@@ -61,13 +127,26 @@ local function comes_before(a, b)
   return text_of(a) < text_of(b)
 end
 
+-- Modules and objects of a class have fields that are not for others.
+local function has_private(t)
+  local meta = getmetatable(t)
+  if type(meta) == "table" and rawget(meta, "__name") then return true end
+  for _, module in next, package.loaded do
+    if rawequal(module, t) then return not rawequal(t, _G) end
+  end
+  return false
+end
+
 -- The length of the list part, and the other keys, sorted; and how many
--- keys were too many to be sorted.
+-- keys were too many to be sorted or are private.
 local function keys_of(t)
   local n, keys, more = 0, {}, 0
+  local private = has_private(t)
   while rawget(t, n + 1) ~= nil do n = n + 1 end
   for key in next, t do
-    if math.type(key) ~= "integer" or key < 1 or key > n then
+    if private and type(key) == "string" and key:find "^_%a" then
+      more = more + 1
+    elseif math.type(key) ~= "integer" or key < 1 or key > n then
       if #keys < 10000 then keys[#keys + 1] = key else more = more + 1 end
     end
   end
@@ -113,14 +192,23 @@ local function has_own_text(t)
   return type(meta) == "table" and rawget(meta, "__tostring") ~= nil
 end
 
+-- "TimeoutError" of a class of errors.
+local function error_class(t)
+  local name = rawget(t, "name")
+  return rawget(t, "__index") == t and rawget(t, "new") ~= nil
+    and type(name) == "string" and name
+end
+
 function Shower:items(t, depth)
-  local piece = {width = 2}
+  local piece, meta = {width = 2}, getmetatable(t)
+  -- Parts that are loaded when they are asked for.
+  if type(meta) == "table" and rawget(meta, "__pairs") then pcall(pairs, t) end
   local n, keys, more = keys_of(t)
   local count = 0
   local function put(name, name_width, value)
     count = count + 1
     local inner, width = self:piece(value, depth + 1)
-    piece[#piece + 1] = {name = name, value = inner}
+    piece[#piece + 1] = {name = name, name_width = name_width, value = inner}
     piece.width = piece.width + name_width + width + 2
   end
   for i = 1, math.min(n, MOST_ITEMS) do put("", 0, rawget(t, i)) end
@@ -144,6 +232,8 @@ function Shower:piece(value, depth)
   if type(value) ~= "table" or has_own_text(value) then
     return self:simple(value)
   end
+  local class = error_class(value)
+  if class then return self:paint("other", "class " .. class) end
   if self.open[value] then return self:paint("dim", "<cycle>") end
   local meta = getmetatable(value)
   local name = type(meta) == "table" and rawget(meta, "__name")
@@ -174,7 +264,7 @@ function Shower:write(piece, left, used)
     if not flat then out[#out + 1] = "\n" .. inner end
     out[#out + 1] = item.name
     self:write(item.value, flat and 0 or left + 2,
-               flat and -math.huge or #item.name)
+               flat and -math.huge or item.name_width or 0)
     if i < #piece then out[#out + 1] = flat and ", " or "," end
   end
   out[#out + 1] = flat and "}" or "\n" .. (" "):rep(left) .. "}"

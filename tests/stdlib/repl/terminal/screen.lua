@@ -3,11 +3,16 @@ screen.lua - a terminal for tests: neap behind a pseudo-terminal, and what a
 person would see of it.
 
   local t <close> = open{rows=, cols=, env={}, argv={}}
-  t:type(text)        keys, as bytes
-  t:key(text)         the same, once the screen has come to rest
   t:see(text)         waits until the screen has the text
+  t:at(text)          waits until the cursor's line is the text, to the cursor
+  t:prompt()          the same for a prompt with nothing behind it
+  t:put(text)         waits for a prompt, types the text and sees it
+  t:enter(line)       the same, and Enter
+  t:type(text)        keys, as bytes, without waiting for anything
   t:text()            the screen's lines, without blanks at their ends
   t:ends()            waits for the program's end; gives its status
+
+Every step waits for what it needs to see, however slow the machine is.
 
 It knows what libedit sends to an xterm. Lines that have left the screen at
 its top are kept: text() has them too.
@@ -138,7 +143,27 @@ function Screen:text()
   return (table.concat(lines, "\n"):gsub("%s+$", ""))
 end
 
+-- What is between the left edge and the cursor.
+function Screen:before_cursor()
+  local line = self:line()
+  for i = 1, self.col - 1 do line[i] = line[i] or " " end
+  return table.concat(line, "", 1, self.col - 1)
+end
+
+-- What of a text that was put from the left edge on is in its last row.
+function Screen:last_row(text)
+  local start, used = 1, 0
+  for at, code in utf8.codes(text) do
+    local width = is_wide(code) and 2 or 1
+    if used + width > self.cols then start, used = at, 0 end
+    used = used + width
+  end
+  return used == self.cols and "" or text:sub(start)
+end
+
 -- == The program behind it ==============================================
+
+local PATIENCE <const> = 8 -- seconds until something is never seen
 
 local Terminal = {}
 Terminal.__index = Terminal
@@ -180,25 +205,57 @@ function Terminal:type(text)
   await self.child.stdin:write((text:gsub("\n", "\r")))
 end
 
-function Terminal:key(text)
-  local before
-  repeat
-    before = self.raw
-    await asyncio.sleep(0.03)
-  until self.raw == before
-  self:type(text)
-end
-
 function Terminal:text() return self.screen:text() end
 
-function Terminal:see(text)
-  local finish = asyncio.time() + 8
-  while not self:text():find(text, 1, true) do
+local function wait_until(self, what, is_there)
+  local finish = asyncio.time() + PATIENCE
+  while not is_there() do
     if asyncio.time() > finish or self.reader:done() then
-      error(("the screen never had %q:\n%s"):format(text, self:text()), 2)
+      error(("the screen never had %s:\n%s"):format(what, self:text()), 3)
     end
     await asyncio.sleep(0.005)
   end
+end
+
+function Terminal:see(text)
+  wait_until(self, ("%q"):format(text), function()
+    return self:text():find(text, 1, true)
+  end)
+end
+
+function Terminal:at(text)
+  wait_until(self, ("the cursor behind %q"):format(text), function()
+    return self.screen:before_cursor() == text
+  end)
+end
+
+-- A prompt with nothing behind it; gives which of the two.
+function Terminal:prompt()
+  local row
+  wait_until(self, "a prompt", function()
+    row = self.screen:before_cursor()
+    return row == "> " or row == ">> "
+  end)
+  return row
+end
+
+-- Behind a new prompt; gives how that row then looks.
+function Terminal:put(text)
+  local row = self.screen:last_row(self:prompt() .. text)
+  self:type(text)
+  self:at(row)
+  return row
+end
+
+-- The text is seen before Enter is pressed, and Enter has been taken before
+-- this ends, so that the next prompt is a new one.
+function Terminal:enter(line)
+  self:put(line)
+  local row = self.screen.row
+  self:type "\n"
+  wait_until(self, "the end of the line", function()
+    return self.screen.row > row
+  end)
 end
 
 -- The last line of the screen.
