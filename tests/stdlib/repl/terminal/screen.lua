@@ -25,7 +25,7 @@ Screen.__index = Screen
 
 local function new_screen(rows, cols)
   return setmetatable({rows = rows, cols = cols, lines = {{}}, top = 1,
-                       row = 1, col = 1, pending = ""}, Screen)
+                       left = {}, row = 1, col = 1, pending = ""}, Screen)
 end
 
 local function is_wide(code)
@@ -39,7 +39,8 @@ function Screen:line()
 end
 
 function Screen:put(character)
-  local width = is_wide(utf8.codepoint(character)) and 2 or 1
+  local width = #character > 1 and is_wide(utf8.codepoint(character)) and 2
+    or 1
   if self.col + width - 1 > self.cols then
     self.row, self.col = self.row + 1, 1
   end
@@ -92,9 +93,14 @@ function control.P(s, n)
   end
 end
 
--- Takes one character or sequence from the front of the text; false if it is
--- not complete.
+-- Takes one character or sequence from the front of the text, or several
+-- plain characters; gives where the next begins, false if it is not complete.
 function Screen:take(text)
+  local plain = text:match "^[ -~]+"
+  if plain then
+    for i = 1, #plain do self:put(plain:sub(i, i)) end
+    return #plain + 1
+  end
   local c = text:sub(1, 1)
   if c == "\27" then
     local arguments, final, stop = text:match "^\27%[([%d;?]*)([%a@])()"
@@ -113,7 +119,7 @@ function Screen:take(text)
   elseif c == "\t" then
     self.col = math.min(self.cols, (self.col - 1) // 8 * 8 + 9)
   elseif c:byte() >= 32 then
-    local character = text:match "^[%g ]" or text:match(utf8.charpattern)
+    local character = text:match(utf8.charpattern)
     if #character < (c:byte() >= 0xE0 and 3 or c:byte() >= 0xC0 and 2 or 1) then
       return false
     end
@@ -134,11 +140,17 @@ function Screen:feed(text)
   self.pending = text:sub(at)
 end
 
+-- Lines that have left the screen stay as they are.
 function Screen:text()
-  local lines = {}
+  local lines, left = {}, self.left
   for i, line in ipairs(self.lines) do
-    for j = 1, #line do line[j] = line[j] or " " end
-    lines[i] = table.concat(line):gsub("%s+$", "")
+    if not left[i] then
+      for j = 1, #line do line[j] = line[j] or " " end
+      lines[i] = table.concat(line):gsub("%s+$", "")
+      if i < self.top then left[i] = lines[i] end
+    else
+      lines[i] = left[i]
+    end
   end
   return (table.concat(lines, "\n"):gsub("%s+$", ""))
 end
@@ -163,8 +175,6 @@ end
 
 -- == The program behind it ==============================================
 
-local PATIENCE <const> = 8 -- seconds until something is never seen
-
 local Terminal = {}
 Terminal.__index = Terminal
 
@@ -188,6 +198,7 @@ local function open(options)
     {pty = true, rows = rows, cols = cols, env = env})
   local self = setmetatable({
     child = child, screen = new_screen(rows, cols), raw = "",
+    changed = asyncio.Event(),
   }, Terminal)
   self.reader = asyncio.create_task((async function()
     while true do
@@ -195,7 +206,10 @@ local function open(options)
       if not ok or not text then break end
       self.raw = self.raw .. text
       self.screen:feed(text)
+      self.changed:set()
     end
+    self.ended = true
+    self.changed:set()
   end)())
   return self
 end
@@ -208,13 +222,18 @@ end
 function Terminal:text() return self.screen:text() end
 
 local function wait_until(self, what, is_there)
-  local finish = asyncio.time() + PATIENCE
-  while not is_there() do
-    if asyncio.time() > finish or self.reader:done() then
-      error(("the screen never had %s:\n%s"):format(what, self:text()), 3)
+  local function come()
+    while not is_there() do
+      if self.ended then error "the program has ended" end
+      self.changed:clear()
+      await self.changed:wait()
     end
-    await asyncio.sleep(0.005)
   end
+  local ok, e = asyncio.catch(come)
+  if ok then return end
+  -- The test has taken too long, or there is nothing left to wait for.
+  io.stderr:write(("the screen never had %s:\n%s\n"):format(what, self:text()))
+  error(e, 0)
 end
 
 function Terminal:see(text)
