@@ -203,6 +203,19 @@ static void body_name(lua_State *L, int index) {
   lua_remove(L, -2);
 }
 
+void np_push_running(lua_State *L) {
+  lua_Debug ar;
+  const char *name = "?";
+  if (lua_getstack(L, 0, &ar)) {
+    lua_getinfo(L, "nf", &ar);
+    body_name(L, lua_gettop(L));
+    lua_replace(L, -2);
+    name = lua_tostring(L, -1);
+    if (ar.name != NULL && strcmp(name, "?") == 0) name = ar.name;
+  }
+  lua_pushstring(L, name + (*name == '_')); /* what only a Lua half calls */
+}
+
 void np_co_describe(lua_State *L, int index) {
   index = lua_absindex(L, index);
   lua_getiuservalue(L, index, 1);

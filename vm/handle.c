@@ -118,10 +118,28 @@ static const char *shown(const neap_Class *cls) {
   return strncmp(cls->name, "neap.", 5) == 0 ? cls->name + 5 : cls->name;
 }
 
+/* Raises: the argument at `index` is no object of the class. The first one is
+ * usually what a method is called on, and a dot was written for the colon. */
+static void refuse(lua_State *L, int index, const neap_Class *cls) {
+  const char *got;
+  if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING)
+    got = lua_tostring(L, -1);
+  else
+    got = luaL_typename(L, index);
+  np_push_running(L);
+  np_error(L, "bad argument #%d to '%s' (%s expected, got %s%s)", index,
+           lua_tostring(L, -1), shown(cls), got,
+           index == 1 ? "; is a ':' missing?" : "");
+}
+
 void *neap_handle_check(lua_State *L, int index, const neap_Class *cls) {
   neap_Handle *h = neap_handle_test(L, index, cls);
-  if (h == NULL) luaL_typeerror(L, index, shown(cls));
-  else if (h->state & CLOSED) np_error(L, "the %s is closed", shown(cls));
+  if (h == NULL) {
+    refuse(L, index, cls);
+  } else if (h->state & CLOSED) {
+    np_push_running(L);
+    np_error(L, "%s: the %s is closed", lua_tostring(L, -1), shown(cls));
+  }
   return h;
 }
 
@@ -137,7 +155,7 @@ void neap_handle_push(lua_State *L, neap_Handle *h) {
 static neap_Handle *self(lua_State *L) {
   const neap_Class *cls = lua_touserdata(L, lua_upvalueindex(1));
   neap_Handle *h = neap_handle_test(L, 1, cls);
-  if (h == NULL) luaL_typeerror(L, 1, shown(cls));
+  if (h == NULL) refuse(L, 1, cls);
   return h;
 }
 

@@ -595,6 +595,9 @@ int np_co_take(lua_State *L, int index);
 /* Pushes "fetch (app.lua:12)". */
 void np_co_describe(lua_State *L, int index);
 
+/* Pushes the name of the C function that is running, "?" if it has none. */
+void np_push_running(lua_State *L);
+
 /* Where the script is: line and number of the source, from `level` up. */
 void np_site(lua_State *L, int level, int *line, uint32_t *source);
 /* Pushes "app.lua:12" or "?". */

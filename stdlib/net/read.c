@@ -71,6 +71,7 @@ static void end_check(lua_State *L, np_Stream *s, const char *name) {
 static int incomplete(lua_State *L, np_Stream *s, const char *name,
                       size_t expected) {
   const char *message;
+  name = np_stream_what(L, s, name);
   if (expected > 0)
     message = lua_pushfstring(L, "%s: the stream ended after %I of %I bytes",
                               name, (LUAI_UACINT)unread(s),
@@ -88,9 +89,11 @@ static int incomplete(lua_State *L, np_Stream *s, const char *name,
   return lua_error(L);
 }
 
-static int overrun(lua_State *L, np_Stream *s, const char *name) {
+static int overrun(lua_State *L, np_Stream *s, const char *name,
+                   const char *part) {
   return neap_raise(L, "LimitOverrunError", NULL,
-                    "%s: nothing ends within %I bytes", name,
+                    "%s: no %s ends within %I bytes",
+                    np_stream_what(L, s, name), part,
                     (LUAI_UACINT)s->want.n);
 }
 
@@ -156,7 +159,7 @@ static int stream_read_exactly(lua_State *L) { return exactly(L, 1); }
 
 static int give_line(lua_State *L, np_Stream *s, int met) {
   if (met > 0) return take(L, s, s->want.found - 1, 1);
-  if (met < 0) return overrun(L, s, "read_line");
+  if (met < 0) return overrun(L, s, "read_line", "line");
   end_check(L, s, "read_line");
   if (unread(s) > 0) return take(L, s, unread(s), 0);
   lua_pushnil(L);
@@ -190,7 +193,7 @@ static int stream_read_line(lua_State *L) { return line(L, 1); }
 
 static int give_part(lua_State *L, np_Stream *s, int met) {
   if (met > 0) return take(L, s, s->want.found, 0);
-  if (met < 0) return overrun(L, s, "read_until");
+  if (met < 0) return overrun(L, s, "read_until", "part");
   end_check(L, s, "read_until");
   if (unread(s) > 0) return incomplete(L, s, "read_until", 0);
   lua_pushnil(L);

@@ -215,8 +215,8 @@ static int peer_get(const np_Stream *s, struct sockaddr_storage *name,
                     socklen_t *size) {
   uv_os_fd_t fd;
   memset(name, 0, sizeof *name);
-  memcpy(name, &s->peer, sizeof s->peer);
-  if (s->peer.family != 0) return 0;
+  if (s->kind == NP_STREAM_TCP) memcpy(name, &s->peer, sizeof s->peer);
+  if (name->ss_family != 0) return 0;
   errno = EBADF;
   if (uv_fileno(&s->uv.any, &fd) < 0) return -1;
   return getpeername(fd, (struct sockaddr *)name, size);
@@ -226,7 +226,9 @@ void np_stream_detail(const np_Stream *s, char *text, size_t room) {
   struct sockaddr_storage name;
   socklen_t size = sizeof name;
   *text = '\0';
-  if (peer_get(s, &name, &size) == 0)
+  if (s->kind == NP_STREAM_PIPE && s->peer.label[0] != '\0')
+    (void)snprintf(text, room, "%s", s->peer.label);
+  else if (peer_get(s, &name, &size) == 0)
     np_address_write(&name, size, text, room);
 }
 
@@ -235,12 +237,16 @@ static void reader_detail(const neap_Wait *w, char *text, size_t size) {
   np_stream_detail((const np_Stream *)(const void *)s, text, size);
 }
 
-int np_stream_fail(lua_State *L, const np_Stream *s, int status,
-                   const char *what) {
+const char *np_stream_what(lua_State *L, const np_Stream *s,
+                           const char *name) {
   char peer[PEER];
   np_stream_detail(s, peer, sizeof peer);
-  if (*peer != '\0') what = lua_pushfstring(L, "%s %s", what, peer);
-  return np_tls_fail(L, s, status, what);
+  return lua_pushfstring(L, *peer != '\0' ? "%s %s" : "%s", name, peer);
+}
+
+int np_stream_fail(lua_State *L, const np_Stream *s, int status,
+                   const char *what) {
+  return np_tls_fail(L, s, status, np_stream_what(L, s, what));
 }
 
 /* == Making =========================================================== */
@@ -271,7 +277,9 @@ int np_stream_adopt(np_Stream *s, int fd) {
 
 int np_net_open_fd(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1), err;
+  const char *label = luaL_checkstring(L, 2);
   np_Stream *s = np_stream_new(L, NP_STREAM_PIPE);
+  (void)snprintf(s->peer.label, sizeof s->peer.label, "%s", label);
   s->tty = isatty(fd) != 0;
   err = np_stream_adopt(s, fd);
   if (err == 0) return 1;

@@ -63,6 +63,7 @@ typedef struct np_Stream {
     sa_family_t family;
     struct sockaddr_in ip4;
     struct sockaddr_in6 ip6;
+    char label[28]; /* if it is a pipe: "stdin of cat", or "" */
   } peer;           /* of TCP, else 0: the kernel forgets it after a reset */
   struct np_Tls *tls; /* NULL without TLS */
   np_Buf own;       /* unread bytes */
@@ -91,8 +92,8 @@ int np_stream_adopt(np_Stream *s, int fd);
 /* Remembers whom it is, or will be, connected with. */
 void np_stream_set_peer(np_Stream *s, const struct sockaddr_storage *name);
 
-/* core.open_fd(fd) -> Stream, which takes `fd` over: a socket, a pipe, a
- * terminal, but no file. core.fileno(stream) -> its fd, lent. */
+/* core.open_fd(fd, label) -> Stream, which takes `fd` over: a socket, a pipe,
+ * a terminal, but no file. core.fileno(stream) -> its fd, lent. */
 int np_net_open_fd(lua_State *L);
 int np_net_fileno(lua_State *L);
 
@@ -142,6 +143,9 @@ np_Stream *np_stream_check(lua_State *L);
  * if `what` is "read". */
 int np_stream_fail(lua_State *L, const np_Stream *s, int status,
                    const char *what);
+
+/* Pushes "read 1.2.3.4:80" if `name` is "read" and the peer is known. */
+const char *np_stream_what(lua_State *L, const np_Stream *s, const char *name);
 
 /* For neap_Wait.detail: writes who the peer is, if anybody knows. */
 void np_stream_detail(const np_Stream *s, char *text, size_t size);

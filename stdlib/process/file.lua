@@ -65,24 +65,26 @@ local function take_all(state)
   if state.unread ~= "" then return take(state, #state.unread) end
 end
 
-local function incomplete(name, state, expected)
+local function incomplete(file, name, state, expected)
   local text = "the stream ended before the separator"
   if expected then
     text = ("the stream ended after %d of %d bytes"):format(#state.unread,
       expected)
   end
-  local e = asyncio.IncompleteReadError.new(name .. ": " .. text)
+  local e = asyncio.IncompleteReadError.new(
+    ("%s %s: %s"):format(name, file:_name(), text))
   e.partial, e.expected = take(state, #state.unread), expected
   error(e, 0)
 end
 
 -- Where the separator is, as a function for read_until.
-local function finder(name, separator, max)
+local function finder(file, name, separator, max)
   return function(unread)
     local from, to = unread:find(separator, 1, true)
     if (from or #unread - #separator + 2) - 1 > max then
       error(asyncio.LimitOverrunError.new(
-        ("%s: nothing ends within %d bytes"):format(name, max)), 0)
+        ("%s %s: no %s ends within %d bytes"):format(name, file:_name(),
+          name == "read_line" and "line" or "part", max)), 0)
     end
     return to
   end
@@ -102,14 +104,14 @@ async function File:read_exactly(n)
   local found, state = read_until(self, "read_exactly", function(unread)
     return #unread >= n or nil
   end)
-  if not found then incomplete("read_exactly", state, n) end
+  if not found then incomplete(self, "read_exactly", state, n) end
   return take(state, n)
 end
 
 local function read_line(file, max)
   max = count("read_line", "max", max, LINE, 1)
   local to, state = read_until(file, "read_line",
-    finder("read_line", "\n", max))
+    finder(file, "read_line", "\n", max))
   if to then return take(state, to - 1, 1) end
   return take_all(state)
 end
@@ -125,9 +127,9 @@ async function File:read_until(separator, max)
   end
   max = count("read_until", "max", max, LINE, 1)
   local to, state = read_until(self, "read_until",
-    finder("read_until", separator, max))
+    finder(self, "read_until", separator, max))
   if to then return take(state, to) end
-  if state.unread ~= "" then incomplete("read_until", state) end
+  if state.unread ~= "" then incomplete(self, "read_until", state) end
 end
 
 async function File:read_all()

@@ -133,7 +133,7 @@ int luaopen_neap_process_core(lua_State *L) {
   luaL_newlib(L, functions);
   neap_class_new(L, &np_child_class, np_child_methods, np_child_ops);
   lua_setfield(L, -2, "Child");
-  neap_class_new(L, &np_stdio_class, NULL, np_stdio_ops);
+  neap_class_new(L, &np_stdio_class, np_stdio_methods, np_stdio_ops);
   lua_setfield(L, -2, "File");
   neap_class_new(L, &np_signal_class, NULL, NULL);
   lua_pop(L, 1);

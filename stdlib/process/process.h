@@ -30,6 +30,7 @@ int np_signal_check(lua_State *L, int index, const char *name);
 
 /* stdio.c */
 extern const neap_Class np_stdio_class;
+extern const luaL_Reg np_stdio_methods[];
 extern const neap_Async np_stdio_ops[];
 int np_stdio_open(lua_State *L);
 

@@ -162,12 +162,12 @@ end
 local names = {"stdin", "stdout", "stderr"}
 
 -- Makes streams of our ends. One that fails is the child's to close.
-local function open_streams(self)
+local function open_streams(self, program)
   local child = self._child
   for i, name in ipairs(names) do
     local fd = child:_fd(i - 1)
     if fd then
-      self[name] = net._open_fd(fd)
+      self[name] = net._open_fd(fd, name .. " of " .. program)
       child:_taken(i - 1)
     end
   end
@@ -191,7 +191,7 @@ local function start(name, argv, options)
   local child = core.spawn(spec)
   local self = setmetatable({_child = child, pid = child:pid()}, Process)
   self._detached, self._pty = options.detached, options.pty
-  local ok, e = pcall(open_streams, self)
+  local ok, e = pcall(open_streams, self, list[1]:match "[^/]*$")
   if not ok then
     self:close()
     error(e, 0)
@@ -461,7 +461,7 @@ end
 local function standard(number, name)
   if number > 0 then io[name]:flush() end
   local opened = core.standard(number, name)
-  if type(opened) == "number" then return net._open_fd(opened) end
+  if type(opened) == "number" then return net._open_fd(opened, name) end
   require "neap.process.file"
   return opened
 end

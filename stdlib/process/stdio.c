@@ -86,11 +86,23 @@ static File *file_check(lua_State *L) {
   return neap_handle_check(L, 1, &np_stdio_class);
 }
 
+/* Raises "read stdin: reason"; the file, at 1, may be closed by now. */
+static int fail(lua_State *L, int status, const char *what) {
+  const File *f = neap_handle_test(L, 1, &np_stdio_class);
+  return neap_fail(L, status, "%s %s", what, f->wait.what);
+}
+
+/* file:_name() -> "stdin" */
+static int file_name(lua_State *L) {
+  lua_pushstring(L, file_check(L)->wait.what);
+  return 1;
+}
+
 static int operation_start(lua_State *L, File *f, const char *name,
                            int writing, size_t size) {
   int err;
   char *bytes = realloc(f->bytes, size);
-  if (bytes == NULL) return neap_fail(L, UV_ENOMEM, "%s", name);
+  if (bytes == NULL) return fail(L, UV_ENOMEM, name);
   f->bytes = bytes;
   f->size = size;
   f->sent = 0;
@@ -98,7 +110,7 @@ static int operation_start(lua_State *L, File *f, const char *name,
   f->request.data = f;
   if (writing) memcpy(bytes, lua_tostring(L, 2), size);
   err = request_start(f, on_done);
-  if (err < 0) return neap_fail(L, err, "%s", name);
+  if (err < 0) return fail(L, err, name);
   f->busy = 1;
   neap_handle_pin(&f->handle);
   return 0;
@@ -112,7 +124,7 @@ static int file_read(lua_State *L) {
   if (!f->busy && !f->has_result) operation_start(L, f, "read", 0, SPACE);
   if (f->busy) return neap_await(L, &f->wait, read_done);
   f->has_result = 0;
-  if (f->result < 0) return neap_fail(L, (int)f->result, "read");
+  if (f->result < 0) return fail(L, (int)f->result, "read");
   if (f->result == 0)
     lua_pushnil(L);
   else
@@ -121,14 +133,14 @@ static int file_read(lua_State *L) {
 }
 
 static int read_done(lua_State *L, int status) {
-  if (status < 0) return neap_fail(L, status, "read");
+  if (status < 0) return fail(L, status, "read");
   return file_read(L);
 }
 
 static int written(lua_State *L, int status) {
   File *f = neap_handle_test(L, 1, &np_stdio_class);
   if (status == 0 && f->result < 0) status = (int)f->result;
-  if (status < 0) return neap_fail(L, status, "write");
+  if (status < 0) return fail(L, status, "write");
   return 0;
 }
 
@@ -146,9 +158,14 @@ static int file_write(lua_State *L) {
 }
 
 static int write_done(lua_State *L, int status) {
-  if (status < 0) return neap_fail(L, status, "write");
+  if (status < 0) return fail(L, status, "write");
   return file_write(L);
 }
+
+const luaL_Reg np_stdio_methods[] = {
+  {"_name", file_name},
+  {NULL, NULL}
+};
 
 const neap_Async np_stdio_ops[] = {
   {"_read", file_read},

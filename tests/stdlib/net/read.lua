@@ -315,3 +315,18 @@ test("wrong arguments are named, with the caller's line", async function()
   wrong("read_until: separator is empty", "read_until", "")
   wrong("read_until: max must be an integer", "read_until", "x", "y")
 end)
+
+test("a dot for a colon is told, wherever it is awaited", async function()
+  local a <close>, b = net.pair()
+  local _ <close> = b
+  local function tells(f)
+    local _, message = pcall(f)
+    assert(message:find("read.lua:%d+: bad argument #1 to 'read' %(Stream "
+      .. "expected, got no value; is a ':' missing%?%)"), message)
+  end
+  tells(function() await a.read() end)
+  tells(function() local reading = a.read() await reading end)
+  tells(function() await asyncio.gather(a.read()) end)
+  a:close()
+  expect_error("read: the Stream is closed", a.read, a)
+end)

@@ -99,12 +99,13 @@ test("the reads of a file are those of a stream", async function()
   local wanted = table.concat({
     "true\tabc\tdefg",
     "h\tij--",
-    "LimitOverrunError\tread_line: nothing ends within 3 bytes\tnil",
+    "LimitOverrunError\tread_line stdin: no line ends within 3 bytes\tnil",
     "long line\t",
-    "IncompleteReadError\tread_until: the stream ended before the separator"
-      .. "\trest",
+    "IncompleteReadError\tread_until stdin: the stream ended before "
+      .. "the separator\trest",
     "nil\tnil\ttrue",
-    "IncompleteReadError\tread_exactly: the stream ended after 0 of 2 bytes\t",
+    "IncompleteReadError\tread_exactly stdin: the stream ended after 0 of 2 "
+      .. "bytes\t",
     ""}, "\n")
   equal(await process.run(reads, {stdin = file}),
     {status = 0, stdout = wanted, stderr = ""})
@@ -142,7 +143,7 @@ test("closing a standard file", async function()
     print(process.stdout:closed())
   ]], {stdin = file})
   equal(result.status, 0)
-  assert(result.stdout:find "false\t.-read: it was closed\n", result.stdout)
+  assert(result.stdout:find "false\t.-read stdin: it was closed\n", result.stdout)
   assert(result.stdout:find "true\tfalse\t.-is closed\n", result.stdout)
   assert(result.stdout:find "xtrue\n$" or result.stdout:find "true\n", "x")
 end)
@@ -222,4 +223,20 @@ test("a missing descriptor is an error", async function()
     exec %s -e 'local p = require "neap.process"
       print(pcall(function() return p.stdin end))' <&-]]):format(neap)})
   equal(result.status, 0)
+end)
+
+test("what fails names the stream", function()
+  local writes = script [[
+    local process = require "neap.process"
+    local ok, e = pcall(await, process.stdout:write "x")
+    io.stderr:write(e.message)
+  ]]
+  local full <close> = assert(io.open("/dev/full", "w"))
+  local result = await process.run(writes, {stdout = full})
+  equal(result.stderr, "write stdout: no space left on device")
+  local cat = process.spawn({"/bin/true"}, {stdin = "pipe"})
+  await cat:wait()
+  local e = expect_error(asyncio.OSError, cat.stdin.write, cat.stdin, "x")
+  equal(e.message, "write stdin of true: broken pipe")
+  cat:close()
 end)
