@@ -288,7 +288,10 @@ static int member(lua_State *L, const char *name, int join) {
       m.group.any.ss_family != u->family)
     return neap_misuse(L, name, "group must be an address of the socket's "
                          "family");
-  m.interface = luaL_optstring(L, 3, NULL);
+  if (!lua_isnoneornil(L, 3) && lua_type(L, 3) != LUA_TSTRING)
+    return neap_misuse(L, name, "interface must be a string, not %s",
+                       luaL_typename(L, 3));
+  m.interface = lua_tostring(L, 3);
   failed = u->family == AF_INET6 ? member6(u, &m, join) : member4(u, &m, join);
   if (failed < 0)
     return neap_fail(L, uv_translate_sys_error(errno), "%s %s", name,
