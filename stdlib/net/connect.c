@@ -95,7 +95,22 @@ static int net_connect(lua_State *L) {
   return neap_await(L, &s->reader, connect_done);
 }
 
-/* core.pair() -> Stream, Stream */
+/**
+ * net.pair() -> Stream, Stream
+ *
+ * Two streams connected with each other: what one writes, the other reads.
+ *
+ * ```lua
+ * local net = require "neap.net"
+ * local a <close>, b = net.pair()
+ * await a:write("ping ", 1)
+ * print(await b:read())
+ * --> ping 1
+ * b:close()
+ * print(await a:read())
+ * --> nil
+ * ```
+ */
 int np_net_pair(lua_State *L) {
   int fds[2], err = 0, err2;
   np_Stream *a = np_stream_new(L, NP_STREAM_PIPE);

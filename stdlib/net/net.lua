@@ -128,6 +128,30 @@ local function ask(options)
   return found
 end
 
+--- async net.resolve(host [, options]) -> list
+--
+-- The addresses of a host as strings, in the order in which to try them. An
+-- address is its own only address. `/etc/hosts` comes first, then the servers
+-- of `/etc/resolv.conf`. Options:
+--
+-- - `family`: 4 or 6, for addresses of this family alone;
+-- - `type`: what to ask for (addresses of both families):
+--   - `"A"`, `"AAAA"`: like family 4 and 6;
+--   - `"MX"`: a list of `{host=, priority=}`, `"SRV"`: of `{host=, port=,
+--     priority=, weight=}`; the best (lowest) priority first;
+--   - `"TXT"`: a list of strings;
+--   - `"PTR"`: the names of an address, as a list of strings;
+-- - `servers`: whom to ask instead, a list such as `{"192.0.2.1",
+--   "127.0.0.1:5353"}`;
+-- - `timeout`: seconds for all of it (10), then a `TimeoutError` is raised.
+--
+-- A failure is an `asyncio.DNSError`: `e.code` is `"EAI_NONAME"` (no such
+-- name), `"EAI_NODATA"` (the name has no such records), `"EAI_AGAIN"` (no
+-- server would answer) or `"EAI_FAIL"`.
+--
+-- This needs c-ares, which is loaded when the first name is looked up. Where
+-- it is missing, the system's own function is asked for addresses, on a
+-- thread, and types and servers cannot be given.
 async function net.resolve(host, options)
   arguments.check("resolve", "host", host, arguments.name)
   local all = {}
@@ -159,6 +183,12 @@ local function tls_options(value)
   end
 end
 
+--- net.tls_context(options) -> TLSContext
+--
+-- What the options say, made once to be given as `tls` many times: the files
+-- are read now, and a client resumes the sessions of servers it knows, which
+-- saves most of a handshake. Contexts of servers need `server_side=true`.
+-- Clients with `tls=true` share one.
 function net.tls_context(options) return tls().new_context(options) end
 
 local tcp_options = {
@@ -263,6 +293,27 @@ local function connect_arguments(host, port, options)
   return all
 end
 
+--- async net.connect(host, port [, options]) -> Stream
+--- async net.connect{path=, timeout=, tls=, server_hostname=} -> Stream
+--
+-- Connects to `port` (1 to 65535) of `host`, a name or an address. The
+-- addresses of a name race for the connection (RFC 8305): both families are
+-- looked up at once, and IPv4 addresses that come first wait 0.05 seconds for
+-- the others; then IPv6 and IPv4 take turns, the next begins when one fails or
+-- has not answered for 0.25 seconds, and the first that is connected wins. If
+-- all fail, the error of the last is raised. Options:
+--
+-- - `timeout`: seconds for all of it, finding the name included (30);
+--   `math.huge` for no limit. Then a `TimeoutError` is raised.
+-- - `family`: 4 or 6, for addresses of this family alone;
+-- - `servers`: name servers to ask, as for resolve;
+-- - `nodelay`: false lets TCP wait a little to send more at once (true);
+-- - `tls`: true, or a table of options, or a context: see [TLS](#tls). The
+--   handshake is done, and the server verified, when connect returns;
+-- - `server_hostname`: whom the certificate must name, if it is not `host`.
+--
+-- `net.connect{host=, port=, ...}` is the same. With `path` it connects to a
+-- Unix socket; a path has at most 107 bytes and no NUL.
 async function net.connect(host, port, options)
   options = connect_arguments(host, port, options)
   if options.path ~= nil then
@@ -278,14 +329,46 @@ end
 
 -- == Streams ============================================================
 
+--- async stream:start_tls(options) -> stream
+--
+-- Turns a stream that is connected by whatever means into a TLS stream, from
+-- its next byte on (STARTTLS and the like), and returns after the handshake.
+-- `server_side=true` is for the server. Besides the options above: `timeout`
+-- (30 seconds) and `context`, a context instead of the rest. If it fails, the
+-- stream is closed.
 async function Stream:start_tls(options)
   return tls().start(self, options)
 end
 
+--- async stream:handshake()
+--
+-- What `accept` of a server with `tls` gives has not shaken hands yet; that is
+-- done by its first read or write, or by this.
 async function Stream:handshake() await self:_handshake() end
 
+--- stream:tls_info() -> table, or nil without TLS
+--
+-- `version` (`"TLSv1.3"`), `cipher`, `resumed`, and if there are such: `alpn`,
+-- `server_hostname` and `peer`, which has the `subject`, the `issuer` and the
+-- `pem` of the other side's certificate.
 function Stream:tls_info() return core.tls_info(self) end
 
+--- stream:lines([max]) -> iterator
+--
+-- `for line in stream:lines() do`: read_line until the end.
+--
+-- ```lua
+-- local net = require "neap.net"
+-- local a <close>, b = net.pair()
+-- local _ <close> = b
+-- await a:write("name: neap\r\n\r\nbo", "dy")
+-- a:close()
+-- print((await b:read_until("\r\n\r\n")):match "name: (%w+)")
+-- --> neap
+-- local ok, e = pcall(function() return await b:read_exactly(10) end)
+-- print(e.name, e.partial)
+-- --> IncompleteReadError	body
+-- ```
 function Stream:lines(max)
   return function() return await self:read_line(max) end
 end
@@ -313,6 +396,11 @@ local function send_parts(self, file, count)
   return sent
 end
 
+--- async stream:sendfile(path [, offset [, count]]) -> bytes sent
+--
+-- Writes a file, or `count` bytes of it from `offset` (0) on, as write does,
+-- on streams of all kinds. Of a file of any size half a megabyte is in memory.
+-- If it ends before `count`, less is sent.
 async function Stream:sendfile(path, offset, count)
   arguments.check("sendfile", "path", path, arguments.name)
   if offset ~= nil then
@@ -360,6 +448,24 @@ local serving = setmetatable({}, {__mode = "k"})
 -- `await net.listen{...}` is right too: a server is there at once.
 local async function itself(server) return server end
 
+--- net.listen{host=, port=, path=, tls=, ...} -> Server
+--
+-- Listens on `host` (`"127.0.0.1"`; `"0.0.0.0"` or `"::"` for everybody) and
+-- `port` (0: the system chooses one, see sockname), or on the Unix socket
+-- `path`. Options:
+--
+-- - `reuse_port`: several processes may listen on the port (false);
+-- - `backlog`: connections that the kernel keeps until they are accepted
+--   (1024);
+-- - `nodelay`: as for connect, for the accepted connections (true);
+-- - `tls`: the options or the context of a server, with its `cert`: see
+--   [TLS](#tls);
+-- - `max_connections`: how many `serve` serves at once; more wait in the
+--   backlog (no limit).
+--
+-- A Unix socket is removed when the server is closed; one that a program left
+-- behind when it crashed is replaced. `await net.listen{...}` may be written
+-- as well. A `host` that is a name is looked up, which waits.
 function net.listen(options)
   arguments.check("listen", "options", options, arguments.table)
   local listen = options.path ~= nil and listen_path or listen_host
@@ -377,6 +483,9 @@ function net.listen(options)
   return server
 end
 
+--- server:connections() -> iterator
+--
+-- `for conn in server:connections() do`: accept until the server is closed.
 function Server:connections()
   return function() return await self:_next() end
 end
@@ -452,6 +561,19 @@ local function new_handlers()
   return handlers
 end
 
+--- async server:serve(handler)
+--
+-- Runs `handler(conn)` (an async or an ordinary function) in a task of its own
+-- for each connection, which is closed when the handler ends. An error in it
+-- costs this connection alone: it is reported on stderr with its traceback,
+-- and does not change the exit status. When the server is closed, serve
+-- returns once all handlers have; when serve is cancelled, so are they, and
+-- their ends are awaited. An async handler costs an idle connection the least
+-- memory.
+--
+-- With `tls` the handshake is done before the handler is called. A client that
+-- fails in it, or needs more than 30 seconds, is not served; only debug mode
+-- tells.
 async function Server:serve(handler)
   if type(handler) ~= "function" then
     misuse("serve",
@@ -485,6 +607,12 @@ end
 local close = Server.close
 local at_once = setmetatable({}, {__await = async function() end})
 
+--- server:close([grace])
+--
+-- Stops listening, at once. Accepted connections live on. (`await` may be
+-- written, and does not wait.) With `grace`, write `await
+-- server:close(grace)`: it returns when the handlers of `serve` have ended,
+-- and cancels those that are still at work after so many seconds.
 function Server:close(grace)
   if grace ~= nil then
     arguments.check("close", "grace", grace, arguments.seconds)
@@ -508,6 +636,13 @@ local function address_of(host)
   return (await net.resolve(host))[1]
 end
 
+--- net.udp{host=, port=, remote_host=, remote_port=, ...} -> Udp
+--
+-- A socket for datagrams on `host` (`"0.0.0.0"`, or `"::"` if the remote host
+-- has an IPv6 address) and `port` (0: the system chooses one). With
+-- `remote_host` and `remote_port` it is connected: it sends to that one and
+-- hears no other, and is told if nobody is there (`ECONNREFUSED`, at a later
+-- call). Options: `reuse_address`, `reuse_port`, `broadcast` (all false).
 function net.udp(options)
   options = arguments.options("udp", options, udp_options)
   local remote = options.remote_host
@@ -527,6 +662,11 @@ function net.udp(options)
   return udp
 end
 
+--- async udp:send(data [, host, port])
+--
+-- Sends one datagram, `host` and `port` only if it is not connected. Waits
+-- only while the system's buffer is full. That it arrives is not certain; one
+-- of more than 65,507 bytes is an `EMSGSIZE`.
 async function Udp:send(data, host, port)
   if type(data) ~= "string" and type(data) ~= "number" then
     misuse("send", "data must be a string, not " .. type(data))

@@ -127,7 +127,12 @@ static int some_done(lua_State *L, int status) {
   return some(L, 0);
 }
 
-/* stream:read([n]) -> string, nil at the end */
+/**
+ * async stream:read([n]) -> string, or nil at the end
+ *
+ * What there is: at least one byte, and at most `n` (131072). With n = 0 it is
+ * `""`, without waiting.
+ */
 static int stream_read(lua_State *L) { return some(L, 1); }
 
 /* == read_exactly ===================================================== */
@@ -152,7 +157,12 @@ static int exactly_done(lua_State *L, int status) {
   return exactly(L, 0);
 }
 
-/* stream:read_exactly(n) -> string */
+/**
+ * async stream:read_exactly(n) -> string
+ *
+ * Exactly `n` bytes. If the stream ends before, a `net.IncompleteReadError`:
+ * `e.partial` holds what came (perhaps `""`), `e.expected` is `n`.
+ */
 static int stream_read_exactly(lua_State *L) { return exactly(L, 1); }
 
 /* == read_line ======================================================== */
@@ -186,7 +196,13 @@ static int line_done(lua_State *L, int status) {
   return line(L, 0);
 }
 
-/* stream:read_line([max]) -> string, nil at the end */
+/**
+ * async stream:read_line([max]) -> string, or nil at the end
+ *
+ * The next line without its newline; a carriage return before that stays. The
+ * last line may lack its newline. A line of more than `max` bytes (65536)
+ * raises a `net.LimitOverrunError` and stays in the stream.
+ */
 static int stream_read_line(lua_State *L) { return line(L, 1); }
 
 /* == read_until ======================================================= */
@@ -221,7 +237,14 @@ static int until_done(lua_State *L, int status) {
   return until(L, 0);
 }
 
-/* stream:read_until(separator [, max]) -> string, nil at the end */
+/**
+ * async stream:read_until(separator [, max]) -> string, or nil at the end
+ *
+ * Everything up to and including `separator`. If the stream ends first, a
+ * `net.IncompleteReadError` with what came in `e.partial`. If more than `max`
+ * bytes (65536) precede the separator, a `net.LimitOverrunError`, and the
+ * bytes stay in the stream.
+ */
 static int stream_read_until(lua_State *L) { return until(L, 1); }
 
 /* == read_all ========================================================= */
@@ -245,7 +268,11 @@ static int all_done(lua_State *L, int status) {
   return all(L, 0);
 }
 
-/* stream:read_all() -> string */
+/**
+ * async stream:read_all() -> string
+ *
+ * Everything up to the end; `""` if nothing comes. There is no limit on it.
+ */
 static int stream_read_all(lua_State *L) { return all(L, 1); }
 
 const neap_Async np_read_ops[] = {

@@ -180,7 +180,13 @@ static void acceptor_check(lua_State *L, const Server *v) {
 
 static int accept_done(lua_State *L, int status);
 
-/* server:accept() -> Stream */
+/**
+ * async server:accept() -> Stream
+ *
+ * The next connection. One task accepts at a time. If the process has no
+ * descriptors left, a warning is reported and accepting goes on when there
+ * are.
+ */
 static int server_accept(lua_State *L) {
   Server *v = neap_handle_check(L, 1, &np_server_class);
   acceptor_check(L, v);
@@ -316,7 +322,11 @@ int np_net_server_tls(lua_State *L) {
   return 0;
 }
 
-/* server:sockname() -> {host=, port=} or {path=} */
+/**
+ * server:sockname() -> table
+ *
+ * `{host=, port=}` or `{path=}`.
+ */
 static int server_sockname(lua_State *L) {
   Server *v = neap_handle_check(L, 1, &np_server_class);
   struct sockaddr_storage name;

@@ -21,6 +21,12 @@
 #define KEEP 512                  /* most memory of a stream with no bytes */
 #define STEP ((size_t)1 << 20)    /* most that is reserved on a promise */
 
+/**
+ * stream:closed() -> boolean
+ * server:closed() -> boolean
+ *
+ * Whether it was closed from our side.
+ */
 static void stream_close(neap_Handle *h) {
   np_Stream *s = (np_Stream *)h;
   (void)neap_wake(&s->reader, NEAP_ECLOSED);
@@ -28,6 +34,12 @@ static void stream_close(neap_Handle *h) {
   np_buf_free(&s->own);
 }
 
+/**
+ * stream:close()
+ *
+ * Closes both directions at once. What is still being written by another or a
+ * cancelled task is dropped; what an awaited write has taken is not.
+ */
 const neap_Class np_stream_class = {"neap.Stream", stream_close, NULL};
 
 /* == What is wanted =================================================== */
@@ -316,7 +328,13 @@ size_t np_net_count(lua_State *L, int index, const char *name,
   return (size_t)n;
 }
 
-/* stream:peername() -> {host=, port=} or {path=} */
+/**
+ * stream:peername() -> table
+ * stream:sockname() -> table
+ *
+ * The two ends: `{host=, port=}`, or `{path=}` for a Unix socket (`""` if it
+ * has none).
+ */
 static int stream_peername(lua_State *L) {
   np_Stream *s = np_stream_check(L);
   struct sockaddr_storage name;
@@ -350,7 +368,12 @@ static np_Stream *tcp_check(lua_State *L, const char *name) {
   return s;
 }
 
-/* stream:set_nodelay(on) */
+/**
+ * stream:set_nodelay(on), stream:set_keepalive(on [, seconds])
+ *
+ * `seconds` without traffic after which the peer is probed (60). TCP only: for
+ * another stream they are errors.
+ */
 static int stream_set_nodelay(lua_State *L) {
   np_Stream *s = tcp_check(L, "set_nodelay");
   int err = uv_tcp_nodelay(&s->uv.tcp, lua_toboolean(L, 2));

@@ -105,7 +105,13 @@ static int recv_wait(lua_State *L, Udp *u) {
   return neap_await(L, &u->receiver, recv_done);
 }
 
-/* udp:recv() -> string, {host=, port=} */
+/**
+ * async udp:recv() -> string, {host=, port=}
+ *
+ * The next datagram and who sent it. One task receives at a time. What comes
+ * while nobody receives stays in the system's buffer, which drops what does
+ * not fit.
+ */
 static int udp_recv(lua_State *L) {
   Udp *u = check(L);
   struct sockaddr_storage name = {0};
@@ -200,7 +206,12 @@ static int boolean(lua_State *L, const char *name) {
   return lua_toboolean(L, 2);
 }
 
-/* udp:set_broadcast(on) */
+/**
+ * udp:set_broadcast(on), udp:set_multicast_loop(on)
+ *
+ * Whether it may send to broadcast addresses (false), and whether what it
+ * sends to a group comes to this machine too (true).
+ */
 static int udp_set_broadcast(lua_State *L) {
   Udp *u = check(L);
   int on = boolean(L, "set_broadcast");
@@ -223,7 +234,11 @@ static int hops(lua_State *L, const char *name) {
   return (int)n;
 }
 
-/* udp:set_ttl(hops) */
+/**
+ * udp:set_ttl(hops), udp:set_multicast_ttl(hops)
+ *
+ * How many routers a datagram may pass (the system's default; 1).
+ */
 static int udp_set_ttl(lua_State *L) {
   Udp *u = check(L);
   int n = hops(L, "set_ttl");
@@ -299,13 +314,22 @@ static int member(lua_State *L, const char *name, int join) {
   return 0;
 }
 
-/* udp:join(group [, interface]) */
+/**
+ * udp:join(group [, interface]), udp:leave(group [, interface])
+ *
+ * Receives what is sent to a multicast group, or no more. `interface` is the
+ * name of one, or for IPv4 its address; else the system chooses.
+ */
 static int udp_join(lua_State *L) { return member(L, "join", 1); }
 
 /* udp:leave(group [, interface]) */
 static int udp_leave(lua_State *L) { return member(L, "leave", 0); }
 
-/* udp:set_multicast_interface(interface) */
+/**
+ * udp:set_multicast_interface(interface)
+ *
+ * Where what it sends to groups goes out; named as for join.
+ */
 static int udp_set_multicast_interface(lua_State *L) {
   Udp *u = check(L);
   const char *what = "set_multicast_interface", *interface;
@@ -338,7 +362,14 @@ static int name_push(lua_State *L, int peer, const char *what) {
   return 1;
 }
 
-/* udp:sockname(), udp:peername() -> {host=, port=} */
+/**
+ * udp:sockname() -> table
+ * udp:peername() -> table
+ * udp:close()
+ * udp:closed() -> boolean
+ *
+ * As for streams.
+ */
 static int udp_sockname(lua_State *L) { return name_push(L, 0, "sockname"); }
 static int udp_peername(lua_State *L) { return name_push(L, 1, "peername"); }
 

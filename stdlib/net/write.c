@@ -270,7 +270,18 @@ static int tls_write(lua_State *L, np_Stream *s, const uv_buf_t *bufs,
   return neap_await(L, &w->wait, write_done);
 }
 
-/* stream:write(...) */
+/**
+ * async stream:write(...)
+ *
+ * Writes strings and numbers, one after the other and without joining them,
+ * and returns when the kernel has all of it. A slow peer thus slows the writer
+ * down. Writing to a peer that has gone raises an OSError, usually at the
+ * second write (`EPIPE`, `ECONNRESET`).
+ *
+ * If the task is cancelled while it waits, what it had begun to write still
+ * goes out in the background, complete and in order, unless the stream is
+ * closed: the next write cannot land in its middle.
+ */
 static int stream_write(lua_State *L) {
   np_Stream *s = np_stream_check(L);
   int last = lua_gettop(L), n = last - 1;
@@ -298,7 +309,12 @@ static int shutdown_done(lua_State *L, int status) {
   return 0;
 }
 
-/* stream:shutdown() */
+/**
+ * async stream:shutdown()
+ *
+ * Ends our direction: the peer reads the end after what was written. Reading
+ * goes on. A second call does nothing; a write after it is an error.
+ */
 static int stream_shutdown(lua_State *L) {
   np_Stream *s = np_stream_check(L);
   Shutdown *d;
