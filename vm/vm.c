@@ -45,7 +45,7 @@ void np_make(lua_State *L, int what) {
     case NP_R_CO: np_co_make_metatables(L); break;
     case NP_R_FUTURE: case NP_R_TASK: np_future_make_metatables(L); break;
     case NP_R_TIMEOUT: np_timeout_make_metatables(L); break;
-    case NP_R_LINE: np_line_make_metatable(L); break;
+    case NP_R_QUEUE: np_queue_make_metatable(L); break;
     case NP_R_CALLBACK: np_callback_make_metatable(L); break;
     default: np_rest_make(L); break;
   }
@@ -107,7 +107,7 @@ int np_open(lua_State *L) {
   np_task_open(L);
   np_gather_open(L);
   np_group_open(L);
-  np_line_open(L);
+  np_queue_open(L);
   np_timeout_open(L);
   np_coro_open(L);
   np_base_open(L);

@@ -57,7 +57,7 @@ enum {
   NP_F_SINGLE = 4,    /* the value is itself, not in a list with n */
   NP_F_GROUP = 8,     /* it is of group.c */
   NP_F_GATHER = 16,   /* of gather.c */
-  NP_F_LINE = 32      /* of line.c: no Future for scripts */
+  NP_F_LINE = 32      /* of queue.c: its tasks are let go one by one */
 };
 
 /*
@@ -194,7 +194,7 @@ enum {
   NP_R_CO,        /* metatable of new coroutine objects */
   NP_R_CO_USED,   /* and of used ones */
   NP_R_FUTURE, NP_R_TASK, NP_R_CALLBACK, NP_R_SENTINEL, NP_R_TIMEOUT,
-  NP_R_TIMEOUT_LEFT, NP_R_LINE,
+  NP_R_TIMEOUT_LEFT, NP_R_QUEUE,
   NP_R_CALLS,     /* callee -> what to call for an await */
   NP_R_AWAIT, NP_R_METHOD, NP_R_ASYNC, NP_R_NIL, NP_R_RETURN,
   NP_R_NAMES,     /* body -> name of the async function */
@@ -251,7 +251,7 @@ struct neap_Vm {
   int ref[NP_R_COUNT];
   const void *co_new, *co_used; /* metatables, to compare with */
   const void *future_meta, *task_meta, *timeout_meta, *timeout_left;
-  const void *line_meta;
+  const void *queue_meta;
 
   neap_Task *tasks, *tasks_last;
   neap_Task *main;
@@ -681,7 +681,7 @@ void np_co_make_metatables(lua_State *L);
 void np_future_make_metatables(lua_State *L);
 void np_timeout_make_metatables(lua_State *L);
 void np_callback_make_metatable(lua_State *L);
-void np_line_make_metatable(lua_State *L);
+void np_queue_make_metatable(lua_State *L);
 void np_rest_make(lua_State *L);
 void np_gather_open(lua_State *L);
 uint32_t np_gather_pending(np_Future *f);
@@ -740,6 +740,6 @@ void np_dump_open(lua_State *L);
 /* Reports the tree of tasks; raises nothing. */
 void np_dump_report(lua_State *L);
 void np_group_open(lua_State *L);
-void np_line_open(lua_State *L);
+void np_queue_open(lua_State *L);
 
 #endif

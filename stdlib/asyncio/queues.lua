@@ -1,171 +1,58 @@
 -- queues.lua - Queue, PriorityQueue and LifoQueue.
 --
 -- CPython 3.13's queues. A get of a queue that has items and a put into one
--- that has room do not suspend; those of the plain queue are written out,
--- because programs spend their time there. nil is an item like any other.
+-- that has room do not suspend. nil is an item like any other.
+--
+-- What they count and who waits is in the core, which is C; so are put and get
+-- of the plain queue as a whole, because programs spend their time there.
 
 local asyncio = asyncio
-local line, wait, let_go = asyncio._line, asyncio._wait_in, asyncio._let_go
-local check_await = asyncio._check_await
+local new_core = asyncio._queue
 
--- Where a queue keeps its state: Lua finds a small integer faster than a
--- name. PUT, GOT and DONE count what was put, got and dealt with since the
--- beginning. LIMIT is the size from which a put has more to do than to keep
--- the item.
-local PUT <const>, GOT <const>, LIMIT <const> = 1, 2, 3
-local ITEMS <const>, MASK <const>, DONE <const> = 4, 5, 6
-local GETTERS <const>, PUTTERS <const>, JOINERS <const> = 7, 8, 9
-local GETTING <const>, PUTTING <const>, JOINING <const> = 10, 11, 12
+local CORE <const>, ITEMS <const> = 1, 2
 
 local function stopped()
   error(asyncio.QueueShutDown.new("the queue was shut down"), 0)
 end
 
--- == Who waits ==========================================================
-
--- In self[list] is a line of tasks, in self[list + 3] how many are in it.
-
-local function wake_next(self, list)
-  self[list + 3] = self[list + 3] - 1
-  let_go(self[list])
-end
-
-local function wake_all(self, list)
-  while self[list + 3] > 0 do wake_next(self, list) end
-end
-
--- Waits in a line; a wake-up that comes together with a cancellation is
--- handed on if `can_go(self)`.
-local function wait_in(self, list, can_go)
-  check_await()
-  self[list + 3] = self[list + 3] + 1
-  local ok, e, woken = wait(self[list])
-  if ok then return end
-  if not woken then
-    self[list + 3] = self[list + 3] - 1
-  elseif can_go(self) and self[list + 3] > 0 then
-    wake_next(self, list)
-  end
-  error(e, 0)
-end
-
-local function size_of(self) return self[PUT] - self[GOT] end
-local function has_room(self)
-  return not self.is_shutdown and size_of(self) < self.maxsize
-end
-local function has_items(self) return self[PUT] > self[GOT] end
-local function is_finished(self) return self[PUT] == self[DONE] end
-
-local function wait_for_room(self)
-  while not has_room(self) do
-    if self.is_shutdown then stopped() end
-    wait_in(self, PUTTERS, has_room)
-  end
-end
-
-local function wait_for_item(self)
-  while self[PUT] == self[GOT] do
-    if self.is_shutdown then stopped() end
-    wait_in(self, GETTERS, has_items)
-  end
-end
-
 -- == Queue ==============================================================
 
--- The items are a ring of MASK + 1 places, a power of two, counted from 0:
--- item number n is in place n & MASK.
 local Queue = {__name = "Queue"}
 Queue.__index = Queue
-
-local function new_ring(places)
-  local ring = {}
-  for i = 1, places - 1 do ring[i] = false end
-  ring[0] = false
-  return ring
-end
-
--- Makes room for twice as many items, and tells put of it.
-local function grow(self)
-  local old, mask = self[ITEMS], self[MASK]
-  local ring, new_mask = new_ring(2 * mask + 2), 2 * mask + 1
-  for n = self[GOT], self[PUT] - 1 do ring[n & new_mask] = old[n & mask] end
-  self[ITEMS], self[MASK] = ring, new_mask
-  if not self.is_shutdown then
-    self[LIMIT] = math.min(self.maxsize, new_mask + 1)
-  end
-end
 
 --- async queue:put(item)
 --
 -- Waits while the queue is full. *Raises* QueueShutDown.
-async function Queue:put(item)
-  local n = self[PUT]
-  if n - self[GOT] >= self[LIMIT] then
-    wait_for_room(self)
-    n = self[PUT]
-    if n - self[GOT] > self[MASK] then grow(self) end
-  end
-  self[ITEMS][n & self[MASK]] = item
-  self[PUT] = n + 1
-  if self[GETTING] > 0 then wake_next(self, GETTERS) end
-end
 
 --- async queue:get() -> item
 --
 -- Waits while the queue is empty. *Raises* QueueShutDown.
-async function Queue:get()
-  local n = self[GOT]
-  if n == self[PUT] then
-    wait_for_item(self)
-    n = self[GOT]
-  end
-  local items, place = self[ITEMS], n & self[MASK]
-  local item = items[place]
-  items[place] = false
-  self[GOT] = n + 1
-  if self[PUTTING] > 0 then wake_next(self, PUTTERS) end
-  return item
-end
 
--- _put_item and _get_item only keep and give; they do not count.
+-- _put_item and _get_item also count.
 
-function Queue._put_item(self, item)
-  if size_of(self) > self[MASK] then grow(self) end
-  self[ITEMS][self[PUT] & self[MASK]] = item
-end
-
-function Queue._get_item(self)
-  local items, place = self[ITEMS], self[GOT] & self[MASK]
-  local item = items[place]
-  items[place] = false
-  return item
-end
+function Queue:_put_item(item) self[CORE]:push(item) end
+function Queue:_get_item() return self[CORE]:pop() end
 
 --- queue:put_nowait(item)
 --
 -- Does not wait but *raises* QueueFull; or QueueShutDown.
 function Queue:put_nowait(item)
-  if not has_room(self) then
-    if self.is_shutdown then stopped() end
+  if self.is_shutdown then stopped() end
+  if self[CORE]:full() then
     error(asyncio.QueueFull.new("the queue is full"), 0)
   end
   self:_put_item(item)
-  self[PUT] = self[PUT] + 1
-  if self[GETTING] > 0 then wake_next(self, GETTERS) end
 end
 
 --- queue:get_nowait() -> item
 --
 -- Does not wait but *raises* QueueEmpty; or QueueShutDown.
 function Queue:get_nowait()
-  if not has_items(self) then
+  if self[CORE]:size() == 0 then
     if self.is_shutdown then stopped() end
     error(asyncio.QueueEmpty.new("the queue is empty"), 0)
   end
-  local item = self:_get_item()
-  self[GOT] = self[GOT] + 1
-  if self[PUTTING] > 0 then wake_next(self, PUTTERS) end
-  return item
+  return self:_get_item()
 end
 
 --- queue:items() -> iterator
@@ -191,27 +78,25 @@ end
 --- queue:qsize() -> integer
 --- queue:empty() -> boolean
 --- queue:full() -> boolean
-function Queue:qsize() return size_of(self) end
-function Queue:empty() return not has_items(self) end
-function Queue:full() return size_of(self) >= self.maxsize end
+function Queue:qsize() return (self[CORE]:size()) end
+function Queue:empty() return self[CORE]:size() == 0 end
+function Queue:full() return self[CORE]:full() end
 
 --- queue:task_done()
 --
 -- Says that an item that was got has been dealt with. *Raises* if that was
 -- said of all already.
 function Queue:task_done()
-  if is_finished(self) then
+  if not self[CORE]:task_done() then
     error("task_done was called more often than there were items", 2)
   end
-  self[DONE] = self[DONE] + 1
-  if is_finished(self) then wake_all(self, JOINERS) end
 end
 
 --- async queue:join()
 --
 -- Waits until `task_done` was said of every item put.
 async function Queue:join()
-  while not is_finished(self) do wait_in(self, JOINERS, is_finished) end
+  self[CORE]:wait_to "join"
 end
 
 --- queue:shutdown([immediate = false])
@@ -221,20 +106,10 @@ end
 -- them as done.
 function Queue:shutdown(immediate)
   self.is_shutdown = true
-  self[LIMIT] = -1
-  if immediate then
-    while has_items(self) do
-      self:_get_item()
-      self[GOT] = self[GOT] + 1
-      if not is_finished(self) then self[DONE] = self[DONE] + 1 end
-    end
-    if is_finished(self) then wake_all(self, JOINERS) end
-  end
-  wake_all(self, GETTERS)
-  wake_all(self, PUTTERS)
+  if immediate then self[ITEMS] = {} end
+  self[CORE]:shutdown(immediate)
 end
 
-local waiters = {get = GETTING, put = PUTTING, join = JOINING}
 local reasons = {get = "empty", put = "full"}
 
 -- "Queue (3 items)"
@@ -245,9 +120,9 @@ end
 
 -- For dump.lua.
 function Queue:_describe(method)
-  local waiting = waiters[method]
-  return waiting and ("%s, %d waiting"):format(reasons[method] or
-    self[PUT] - self[DONE] .. " not done", self[waiting])
+  local _, open = self[CORE]:size()
+  return ("%s, %d waiting"):format(reasons[method] or open .. " not done",
+    self[CORE]:waiting(method))
 end
 
 -- == Other orders =======================================================
@@ -259,11 +134,11 @@ local function derive(name)
   end
   class.__index = class
   async function class:put(item)
-    wait_for_room(self)
+    self[CORE]:wait_to "put"
     self:put_nowait(item)
   end
   async function class:get()
-    wait_for_item(self)
+    self[CORE]:wait_to "get"
     return self:get_nowait()
   end
   return class
@@ -271,20 +146,25 @@ end
 
 local Stack = derive("LifoQueue")
 
-function Stack._put_item(self, item) self[ITEMS][size_of(self) + 1] = item end
+function Stack:_put_item(item)
+  local core = self[CORE]
+  self[ITEMS][core:size() + 1] = item
+  core:added()
+end
 
-function Stack._get_item(self)
-  local items, n = self[ITEMS], size_of(self)
+function Stack:_get_item()
+  local core, items = self[CORE], self[ITEMS]
+  local n = core:size()
   local item = items[n]
   items[n] = nil
+  core:taken()
   return item
 end
 
 -- A binary heap; the smallest by `less` comes first.
 local Heap = derive("PriorityQueue")
 
-function Heap._put_item(self, item)
-  local items, less, i = self[ITEMS], self.less, size_of(self) + 1
+local function sift_up(items, less, i, item)
   while i > 1 do
     local up = i // 2
     if not less(item, items[up]) then break end
@@ -294,12 +174,8 @@ function Heap._put_item(self, item)
   items[i] = item
 end
 
-function Heap._get_item(self)
-  local items, less, n = self[ITEMS], self.less, size_of(self)
-  local top, item = items[1], items[n]
-  items[n] = nil
-  n = n - 1
-  if n == 0 then return top end
+-- The first place is free; `item` was the last of n + 1.
+local function sift_down(items, less, n, item)
   local i = 1
   while true do
     local down = 2 * i
@@ -310,6 +186,21 @@ function Heap._get_item(self)
     i = down
   end
   items[i] = item
+end
+
+function Heap:_put_item(item)
+  local core = self[CORE]
+  sift_up(self[ITEMS], self.less, core:size() + 1, item)
+  core:added()
+end
+
+function Heap:_get_item()
+  local core, items = self[CORE], self[ITEMS]
+  local n = core:size()
+  local top, item = items[1], items[n]
+  items[n] = nil
+  core:taken()
+  if n > 1 then sift_down(items, self.less, n - 1, item) end
   return top
 end
 
@@ -322,15 +213,12 @@ local function new(maxsize, class)
       :format(class.__name, type(maxsize)))
   end
   local limit = maxsize > 0 and maxsize or math.huge
-  local places = 4
-  while places < limit and places < 16 do places = places * 2 end
-  local plain = class == Queue
-  return setmetatable({
-    0, 0, plain and math.min(limit, places) or limit,
-    plain and new_ring(places) or {}, places - 1, 0,
-    line(), line(), line(), 0, 0, 0,
-    put = class.put, get = class.get, maxsize = limit,
-  }, class)
+  local core, put, get = new_core(limit)
+  local self = {core, put = put, get = get, maxsize = limit}
+  if class ~= Queue then
+    self[ITEMS], self.put, self.get = {}, class.put, class.get
+  end
+  return setmetatable(self, class)
 end
 
 local function plain_less(a, b) return a < b end

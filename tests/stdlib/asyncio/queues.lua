@@ -385,3 +385,57 @@ case("Q40: cancelled getters at random lose no item", "true",
   for i = 1, put do right = right and got[i] == i end
   log(right)
 end)
+
+case("Q60: a queue that grows while it turns keeps the order", "true",
+    async function()
+  local queue, put, got, right = asyncio.Queue(), 0, 0, true
+  for round = 1, 200 do
+    for _ = 1, round * 7 % 40 do
+      put = put + 1
+      await queue:put(put)
+    end
+    for _ = 1, math.min(round * 5 % 37, queue:qsize()) do
+      got = got + 1
+      right = right and await queue:get() == got
+    end
+  end
+  while not queue:empty() do
+    got = got + 1
+    right = right and queue:get_nowait() == got
+  end
+  log(right and got == put)
+end)
+
+case("Q61: one that is full and has waiters goes round as well", "true",
+    async function()
+  local queue, right = asyncio.Queue(37), true
+  local putter = spawn(async function()
+    for i = 1, 2000 do await queue:put(i) end
+  end)
+  for i = 1, 2000 do right = right and await queue:get() == i end
+  await putter
+  log(right)
+end)
+
+case("Q62: put without an item puts nil; what is more is dropped",
+    "nil 1 / 1 0", async function()
+  local queue = asyncio.Queue()
+  await queue:put()
+  await queue:put(1, 2)
+  log(await queue:get(), queue:qsize())
+  log(await queue:get(), queue:qsize())
+end)
+
+case("Q63: nothing is kept of an item that was got", "0", async function()
+  local queue, held = asyncio.Queue(), setmetatable({}, {__mode = "k"})
+  for _ = 1, 3 do
+    local item = {}
+    held[item] = true
+    await queue:put(item)
+  end
+  for _ = 1, 3 do await queue:get() end
+  collectgarbage()
+  local n = 0
+  for _ in pairs(held) do n = n + 1 end
+  log(n)
+end)
