@@ -8,7 +8,7 @@
  */
 #include <stdlib.h>
 
-#include "vm.h"
+#include "limits.h"
 
 /* == Protected calls ================================================== */
 
@@ -44,7 +44,8 @@ static int is_own(lua_State *L) {
  */
 static void guard_handler(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  if (vm->current == NULL || lua_tocfunction(L, 2) == vm->traceback) return;
+  if (lua_tocfunction(L, 2) == vm->traceback) return;
+  if (vm->current == NULL && !np_hooked(vm)) return;
   np_push_made(L, vm, NP_R_GUARD);
   lua_pushcfunction(L, is_own);
   lua_pushvalue(L, 2);
@@ -66,6 +67,7 @@ static int base_xpcall(lua_State *L) {
 static int catch_end(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   if (status != LUA_OK && status != LUA_YIELD) {
+    if (np_stopped(np_vm(L))) return lua_error(L);
     lua_pushboolean(L, 0);
     lua_insert(L, -2);
     return 2;
@@ -169,6 +171,7 @@ static int base_defer(lua_State *L) {
   if (luaL_newmetatable(L, "asyncio.defer")) {
     lua_pushcfunction(L, defer_close);
     lua_setfield(L, -2, "__close");
+    neap_metatable_hide(L);
   }
   lua_setmetatable(L, -2);
   return 1;

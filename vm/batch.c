@@ -145,7 +145,7 @@ int np_batch_next(lua_State *L) {
   np_task_renew(vm, t);
   number(b, t);
   np_sink_join(b->sink, t);
-  (void)np_watch_step(vm);
+  np_step_begun(vm);
   lua_settop(L, 1);
   take_object(L, b, t->number);
   if (np_task_load(t) < 0) luaL_error(L, "not enough memory");

@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "vm.h"
+#include "limits.h"
 
 typedef struct neap_Callback {
   np_Link link; /* first */
@@ -42,7 +42,7 @@ static int handle_error(lua_State *L) {
 void np_report_error(lua_State *L, const char *message, int index,
                      int task) {
   neap_Vm *vm = np_vm(L);
-  int top = lua_gettop(L);
+  int top = lua_gettop(L), status;
   const char *text, *trace;
   luaL_checkstack(L, 10, NULL);
   index = lua_absindex(L, index);
@@ -54,7 +54,10 @@ void np_report_error(lua_State *L, const char *message, int index,
     lua_pushvalue(L, index);
     if (task != 0) lua_pushvalue(L, task);
     else lua_pushnil(L);
-    if (lua_pcall(L, 4, 0, 0) == LUA_OK) {
+    np_limits_enter(vm);
+    status = lua_pcall(L, 4, 0, 0);
+    np_limits_leave(vm);
+    if (status == LUA_OK) {
       lua_settop(L, top);
       return;
     }
@@ -169,10 +172,11 @@ static void run_callback(neap_Vm *vm, np_Node *node) {
   lua_State *C = vm->calls;
   Run run = {c, 0};
   c->queued = 0;
-  if (c->cancelled) {
+  if (c->cancelled || np_spent(vm)) {
     unanchor(vm, c);
     return;
   }
+  np_limits_enter(vm);
   vm->running = C;
   (void)np_watch_step(vm);
   lua_pushcfunction(C, call);
@@ -186,6 +190,7 @@ static void run_callback(neap_Vm *vm, np_Node *node) {
   }
   if (np_watch_step(vm)) np_watch_ended(vm);
   vm->running = NULL;
+  np_limits_leave(vm);
 }
 
 static void on_due(neap_Vm *vm, neap_Timer *timer) {
@@ -408,6 +413,7 @@ void np_callback_make_metatable(lua_State *L) {
   luaL_newmetatable(L, "asyncio.Handle");
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");
+  neap_metatable_hide(L);
   np_keep(L, np_vm(L), NP_R_CALLBACK);
 }
 

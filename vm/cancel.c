@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "vm.h"
+#include "limits.h"
 
 void np_cancel_push(lua_State *L, neap_Task *t) {
   neap_Vm *vm = t->vm;
@@ -34,6 +34,7 @@ void np_cancel_push(lua_State *L, neap_Task *t) {
 int np_is_own(lua_State *L, int index) {
   neap_Vm *vm = np_vm(L);
   int is;
+  if (np_stopped(vm)) return 1;
   if (!vm->cancels || vm->current == NULL || !lua_istable(L, index))
     return 0;
   index = lua_absindex(L, index);
@@ -135,6 +136,7 @@ static void stop_now(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   neap_Task *t = vm->current;
   vm->stopping = 1;
+  if (np_hooked(vm)) np_limits_stop(vm, NP_STOP_HOST);
   if (t == NULL) {
     neap_error_new(L, "CancelledError", 0, NULL, "the machine was stopped");
   } else {
@@ -153,7 +155,7 @@ void np_interrupt_now(lua_State *L) {
     np_interrupt_handle(vm);
     return;
   }
-  if (vm->parks == 0 && vm->nlive == 1) {
+  if (vm->parks == 0 && vm->nlive == 1 && !np_hooked(vm)) {
     /* It is a plain Lua program: its pcall may catch this, as in Lua. */
     neap_error_new(L, "CancelledError", 0, NULL, "interrupted!");
     lua_error(L);

@@ -10,7 +10,7 @@
  */
 #include <lualib.h>
 
-#include "vm.h"
+#include "limits.h"
 
 static lua_State *check_thread(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
@@ -60,6 +60,10 @@ static int close_thread(lua_State *L, lua_State *co, int how) {
   neap_Vm *vm = np_vm(L);
   lua_State *closed = vm->closed;
   int postponed = vm->postponed, status;
+  if (np_thread_kind(co) == NP_X_STOPPED) {
+    lua_pushnil(L);
+    return close_end(L, how);
+  }
   vm->closed = co;
   vm->postponed = LUA_NOREF;
   status = lua_resetthread(co);
@@ -128,6 +132,12 @@ static int resume_run(lua_State *L, lua_State *co, int narg, int how) {
     return resume_end(L, co, n, how);
   }
   lua_xmove(co, L, 1);
+  if (np_stopped(vm)) {
+    /* An error that a hook has raised leaves it without hooks for ever: no
+     * code may run in it any more. */
+    np_thread_mark(co, NP_X_STOPPED);
+    return lua_error(L);
+  }
   return resume_end(L, co, -1, how);
 }
 
@@ -216,6 +226,7 @@ static int co_create(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   co = lua_newthread(L);
   np_thread_mark(co, NP_X_PLAIN);
+  if (np_hooked(np_vm(L))) np_limits_thread(co);
   if (has_words(L)) lua_pushcfunction(co, body);
   lua_pushvalue(L, 1);
   lua_xmove(L, co, 1);

@@ -4,7 +4,7 @@
  * The tree and its text are made in Lua (stdlib/asyncio/dump.lua); here is
  * only what Lua cannot see: states, waits, and the stacks of others.
  */
-#include "vm.h"
+#include "limits.h"
 
 void np_task_name_push(lua_State *L, neap_Task *t) {
   if (t->future == NULL) { /* it has none of its own */
@@ -169,7 +169,9 @@ static int report_dump(lua_State *L) {
 void np_dump_report(lua_State *L) {
   if (!lua_checkstack(L, 5)) return;
   lua_pushcfunction(L, report_dump);
+  np_limits_enter(np_vm(L));
   if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
+  np_limits_leave(np_vm(L));
 }
 
 void np_dump_open(lua_State *L) {

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vm.h"
+#include "limits.h"
 
 #define MAX_FRAMES 30 /* of a traceback; deeper ones lose their middle */
 
@@ -174,6 +174,7 @@ void np_traceback(lua_State *L, lua_State *L1, int level) {
   int top, levels = count_levels(L1), skip = levels;
   if (levels - level > MAX_FRAMES) skip = level + MAX_FRAMES / 2;
   luaL_checkstack(L, 20, NULL);
+  if (np_hooked(np_vm(L))) np_look_soon(np_vm(L), 1000); /* takes its time */
   if (!lua_checkstack(L1, 10)) {
     lua_pushliteral(L, "stack traceback: (no room)");
     return;
@@ -284,7 +285,8 @@ static const char *const classes[][2] = {
   {"Error", NULL}, {"CancelledError", "Error"}, {"TimeoutError", "Error"},
   {"InvalidStateError", "Error"}, {"QueueEmpty", "Error"},
   {"QueueFull", "Error"}, {"QueueShutDown", "Error"},
-  {"BrokenBarrierError", "Error"}, {"ExceptionGroup", "Error"},
+  {"BrokenBarrierError", "Error"}, {"LimitError", "Error"},
+  {"ExceptionGroup", "Error"},
   {"EOFError", "Error"}, {"IncompleteReadError", "EOFError"},
   {"LimitOverrunError", "Error"}, {"OSError", "Error"},
   {"DNSError", "OSError"}, {"TLSError", "OSError"},
@@ -371,7 +373,7 @@ static void make(lua_State *L, int cls, int level, int trace) {
     lua_setfield(L, -2, "traceback");
   }
   lua_pushvalue(L, cls);
-  lua_setmetatable(L, -2);
+  np_setmetatable(L, -2); /* a script could give the class a __gc */
 }
 
 /**
@@ -527,7 +529,7 @@ void np_error_wrap(lua_State *L, int index) {
   lua_pushvalue(L, index);
   lua_setfield(L, -2, "value");
   lua_insert(L, -2);
-  lua_setmetatable(L, -2);
+  np_setmetatable(L, -2);
 }
 
 /**
@@ -535,8 +537,8 @@ void np_error_wrap(lua_State *L, int index) {
  *   asyncio.InvalidStateError, asyncio.QueueEmpty, asyncio.QueueFull,
  *   asyncio.QueueShutDown, asyncio.BrokenBarrierError,
  *   asyncio.ExceptionGroup, asyncio.EOFError, asyncio.IncompleteReadError,
- *   asyncio.LimitOverrunError, asyncio.OSError, asyncio.DNSError,
- *   asyncio.TLSError, asyncio.HTTPError
+ *   asyncio.LimitError, asyncio.LimitOverrunError, asyncio.OSError,
+ *   asyncio.DNSError, asyncio.TLSError, asyncio.HTTPError
  *
  * | class | raised when |
  * |---|---|
@@ -550,6 +552,7 @@ void np_error_wrap(lua_State *L, int index) {
  * | `ExceptionGroup` | tasks of a group failed; `e.errors` is the list |
  * | `EOFError` | something ended too early |
  * | `IncompleteReadError` | the same in a read of so many bytes; `e.partial` |
+ * | `LimitError` | the host's limits allow no more; `code` names the limit |
  * | `LimitOverrunError` | a line or a part is longer than allowed |
  * | `OSError` | the system refused: `code` says how |
  * | `DNSError` | a name was not found |

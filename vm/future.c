@@ -668,6 +668,7 @@ static const void *make_metatable(lua_State *L, int what, const char *name,
   lua_setfield(L, -2, "__name");
   lua_pushcfunction(L, future_tostring);
   lua_setfield(L, -2, "__tostring");
+  neap_metatable_hide(L);
   pointer = lua_topointer(L, -1);
   np_keep(L, np_vm(L), what);
   return pointer;

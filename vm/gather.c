@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "vm.h"
+#include "limits.h"
 
 /* A child that is no task of ours. */
 typedef struct Other {
@@ -459,6 +459,7 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
   neap_Vm *vm = np_vm(L);
   Gather *g;
   uint32_t others;
+  if (vm->limits != NULL) np_limits_tasks(L, n);
   lua_createtable(L, (int)n, 5);
   lua_pushinteger(L, n);
   lua_setfield(L, RESULTS, "n");

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vm.h"
+#include "limits.h"
 
 enum {
   CLOSED = 1, COLLECTED = 2, RELEASED = 4,
@@ -40,6 +40,7 @@ void neap_handle_close(neap_Handle *h) {
   if (h->state & CLOSED) return;
   h->state |= CLOSED;
   h->vm->nopen--;
+  if (h->kind != 0) h->vm->limits->kinds[h->kind - 1]--;
   if (h->cls->close != NULL && !(h->state & UNBORN)) h->cls->close(h);
   if (h->uv != NULL) uv_close((uv_handle_t *)h->uv, on_closed);
 }
@@ -77,6 +78,7 @@ void *neap_handle_new(lua_State *L, size_t size, const neap_Class *cls) {
   neap_Handle **box, *h;
   luaL_checkstack(L, 5, NULL);
   if (vm->closing == 2) luaL_error(L, "the program is ending");
+  if (vm->limits != NULL) np_limits_handle(L);
   box = lua_newuserdatauv(L, sizeof *box, 1);
   *box = NULL;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, cls) != LUA_TTABLE)
@@ -201,6 +203,29 @@ static void set_own(lua_State *L, const neap_Class *cls, lua_CFunction f,
   lua_setfield(L, -2, name);
 }
 
+void neap_metatable_hide(lua_State *L) {
+  static const char *const shown_fields[] = {"__name", "__index", "__await"};
+  size_t i;
+  luaL_checkstack(L, 5, NULL);
+  lua_createtable(L, 0, 3);
+  for (i = 0; i < sizeof shown_fields / sizeof *shown_fields; i++) {
+    lua_getfield(L, -2, shown_fields[i]);
+    lua_setfield(L, -2, shown_fields[i]);
+  }
+  lua_setfield(L, -2, "__metatable");
+}
+
+/* Moves a metamethod from the methods on top to the metatable below. */
+static void move_metamethod(lua_State *L, const char *name) {
+  if (lua_getfield(L, -1, name) == LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_setfield(L, -3, name);
+  lua_pushnil(L);
+  lua_setfield(L, -2, name);
+}
+
 void neap_class_new(lua_State *L, const neap_Class *cls,
                     const struct luaL_Reg *methods,
                     const neap_Async *async) {
@@ -222,9 +247,12 @@ void neap_class_new(lua_State *L, const neap_Class *cls,
   set_own(L, cls, handle_is_closed, "closed");
   if (methods != NULL) luaL_setfuncs(L, methods, 0);
   if (async != NULL) neap_setasync(L, async);
+  move_metamethod(L, "__await");
+  move_metamethod(L, "__tostring");
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, "__index");
   lua_insert(L, -2);
+  neap_metatable_hide(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, cls);
 }
 

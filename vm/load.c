@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "limits.h"
 #include "translate.h"
-#include "vm.h"
 
 /* What the upvalues after _ENV are called, less the prefix. */
 static const char *const words[] = {"call", "await", "method", "async",
@@ -317,6 +317,7 @@ static int read_pieces(lua_State *L) {
       return reader_mistake(L);
     (void)lua_tolstring(L, -1, &n);
     if (n == 0) break;
+    neap_charge(L, 10);
     luaL_addvalue(&b);
   }
   lua_pop(L, 1);
@@ -348,6 +349,7 @@ static int base_load(lua_State *L) {
     }
   }
   text = lua_tolstring(L, 5, &length);
+  neap_charge(L, length / 4);
   return load_result(L, neap_load(L, text, length, name, mode), env);
 }
 

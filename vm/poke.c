@@ -22,7 +22,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "vm.h"
+#include "limits.h"
 
 /* == On the machine's own thread: the hook ============================ */
 
@@ -41,6 +41,7 @@ int np_wants_take(neap_Vm *vm, int what) {
 static void on_hook(lua_State *L, lua_Debug *ar);
 
 void np_poke_arm(neap_Vm *vm, lua_State *L) {
+  if (np_hooked(vm)) return; /* the hook that counts looks by itself */
   lua_sethook(L, on_hook, LUA_MASKCOUNT, vm->patience ? PATIENCE : 1);
 }
 
@@ -55,7 +56,7 @@ static void arm_all(neap_Vm *vm) {
 static void on_hook(lua_State *L, lua_Debug *ar) {
   neap_Vm *vm = np_vm(L);
   (void)ar;
-  lua_sethook(L, NULL, 0, 0);
+  np_hook_off(L);
   if (np_wants_take(vm, NP_WANT_BLOCKED)) np_watch_blocked(L);
   if (np_wants_take(vm, NP_WANT_DUMP)) np_dump_report(L);
   if (!np_wants(vm, NP_WANT_INTERRUPT | NP_WANT_STOP)) return;
@@ -65,6 +66,20 @@ static void on_hook(lua_State *L, lua_Debug *ar) {
     return;
   }
   vm->patience = 0;
+  np_interrupt_now(L);
+}
+
+/* The tree of tasks waits for the next turn: a script may have replaced what
+ * makes it, and inside of a hook nothing would stop that. */
+void np_poke_look(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  np_Limits *l = vm->limits;
+  uint64_t now = l->count + l->step;
+  if (np_wants_take(vm, NP_WANT_BLOCKED)) np_watch_blocked(L);
+  if (!np_wants(vm, NP_WANT_INTERRUPT | NP_WANT_STOP)) return;
+  if (l->patience == 0) l->patience = now + PATIENCE;
+  if (now < l->patience) return;
+  l->patience = 0;
   np_interrupt_now(L);
 }
 

@@ -5,7 +5,7 @@
  * the pool has none, and goes back to it when the task has ended; what nobody
  * needed for a second is given back to Lua, half at a time.
  */
-#include "vm.h"
+#include "limits.h"
 
 /* Makes both arrays, which grow together, one size larger. */
 static int grow(neap_Vm *vm, void **all, size_t item, uint32_t **free_ones,
@@ -89,7 +89,10 @@ int np_thread_take(neap_Vm *vm, uint32_t *number) {
 void np_thread_release(neap_Vm *vm, uint32_t number) {
   lua_State *T = vm->threads[number];
   lua_settop(T, 0);
-  if (lua_gethookmask(T) != 0) lua_sethook(T, NULL, 0, 0);
+  if (lua_gethookmask(T) != 0) {
+    if (vm->limits != NULL && vm->limits->hooks) np_hooks_forget(T);
+    np_hook_off(T);
+  }
   vm->pool[vm->npool++] = number;
 }
 

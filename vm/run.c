@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "vm.h"
+#include "limits.h"
 
 /* == Calls ============================================================ */
 
@@ -39,7 +39,8 @@ static void call_store(lua_State *L, np_Sink *s, neap_Task *t, int first,
     lua_xmove(L, call->L, 1);
   }
   call->n = n;
-  call->status = status_of(status);
+  call->status = np_ended_by_limit(t->vm) && status != NP_DONE
+                     ? NEAP_ELIMIT : status_of(status);
 }
 
 static int call_ended(np_Sink *s, neap_Task *t) {
@@ -159,7 +160,7 @@ void np_run_open(lua_State *L) {
 
 int neap_task_state(lua_State *L, int index) {
   np_Future *f = np_future_check(L, index);
-  if (f->state != NP_PENDING) return status_of(f->state);
+  if (f->state != NP_PENDING) return np_limits_status(f, status_of(f->state));
   return f->task != NULL && f->task == f->vm->current ? NEAP_ERUNNING
                                                       : NEAP_EPENDING;
 }
@@ -184,7 +185,8 @@ int neap_task_result(lua_State *L, int index, int *nresults) {
   lua_pushvalue(L, index < 0 ? index - 1 : index);
   status = lua_pcall(L, 1, LUA_MULTRET, 0);
   if (status == LUA_OK) *nresults = lua_gettop(L) - top;
-  return status == LUA_ERRRUN ? status_of(f->state) : status;
+  return status == LUA_ERRRUN ? np_limits_status(f, status_of(f->state))
+                              : status;
 }
 
 /* What neap_task_done was given. */

@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "vm.h"
+#include "limits.h"
 
 /* == Spawning ========================================================= */
 
@@ -111,7 +111,9 @@ static neap_Task *enter(neap_Vm *vm, int line, uint32_t source) {
  */
 static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
   neap_Vm *vm = np_vm(L);
-  neap_Task *t = enter(vm, line, source);
+  neap_Task *t;
+  if (vm->limits != NULL) np_limits_tasks(L, 1);
+  t = enter(vm, line, source);
   if (t == NULL) {
     luaL_error(L, "not enough memory");
     return NULL;
@@ -128,6 +130,7 @@ void np_task_now(lua_State *L, int nargs, np_Sink *sink) {
   neap_Task *t = NULL;
   lua_State *T;
   uint32_t thread;
+  if (vm->limits != NULL) np_limits_tasks(L, 1);
   if (np_thread_take(vm, &thread) < 0) luaL_error(L, "not enough memory");
   T = vm->threads[thread];
   if (lua_checkstack(T, nargs + 10)) t = enter(vm, 0, 0);
@@ -271,6 +274,16 @@ static void keep_text(lua_State *L, neap_Task *t) {
   lua_settop(L, 1);
 }
 
+/* Of a step that a limit has ended: nothing of the script's may run here. */
+static int stopped_handler(lua_State *L) {
+  if (!np_error_is(L, 1, "LimitError")) return 1;
+  lua_pushliteral(L, "traceback");
+  lua_rawget(L, 1);
+  lua_pushnil(L);
+  np_inherit_set(L);
+  return 1;
+}
+
 /*
  * The message handler of a task's body: keeps the traceback of an error that
  * nothing inside catches. An error that came from another task already has
@@ -282,6 +295,7 @@ static int task_handler(lua_State *L) {
   int line;
   uint32_t source;
   lua_settop(L, 1);
+  if (t != NULL && np_stopped(vm)) return stopped_handler(L);
   if (t == NULL || np_is_own(L, 1)) return 1;
   if (np_inherit_push(L, t)) {
     lua_rawgeti(L, 2, 1);
@@ -363,6 +377,7 @@ static int task_store(lua_State *L, int state, int first) {
     lua_settop(L, first + n - 1);
   }
   if (t->future == NULL) return 0;
+  if (np_ended_by_limit(t->vm)) t->future->flags |= NP_F_LIMIT;
   np_task_push(L, t);
   lua_insert(L, first);
   if (state == NP_DONE) {
@@ -392,6 +407,12 @@ static int task_ended(lua_State *L, int status, lua_KContext ctx) {
 static void run_body(lua_State *L) {
   neap_Task *t = np_vm(L)->current;
   int status;
+  if (np_spent(t->vm)) {
+    lua_settop(L, 1);
+    np_limits_push(L);
+    (void)task_store(L, NP_FAILED, 2);
+    return;
+  }
   if (t->flags & NP_T_MUST_CANCEL) {
     t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
     lua_settop(L, 1);
@@ -486,8 +507,14 @@ static void task_broke(neap_Vm *vm, neap_Task *t) {
   if (T != NULL) (void)lua_resetthread(T);
 }
 
+void np_step_begun(neap_Vm *vm) {
+  (void)np_watch_step(vm);
+  if (vm->limits != NULL) np_limits_enter(vm);
+}
+
 void np_step_ended(neap_Vm *vm) {
   if (np_watch_step(vm)) np_watch_ended(vm);
+  if (vm->limits != NULL) np_limits_leave_task(vm);
   vm->resumes = NULL;
 }
 
@@ -496,7 +523,7 @@ void np_task_run(neap_Vm *vm, neap_Task *t, int n) {
   int status, results;
   vm->current = t;
   vm->running = T;
-  np_watch_step(vm);
+  np_step_begun(vm);
   status = lua_resume(T, vm->L, n, &results);
   np_step_ended(vm);
   t = vm->current; /* of a batch, the last one */
@@ -508,7 +535,9 @@ void np_task_run(neap_Vm *vm, neap_Task *t, int n) {
       if (vm->exiting != 1 || !(t->flags & NP_T_EXITING)) return;
       vm->exiting = 2;
       t->state = NP_CANCELLED;
+      np_limits_enter(vm);
       (void)lua_resetthread(T); /* runs its <close> handlers, no error */
+      np_limits_leave(vm);
     } else { /* C code yields by itself: it gets a turn's pause */
       lua_pop(T, results);
       np_ready(vm, &t->link.node);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm.h"
+#include "limits.h"
 
 /* == Where it was raised =============================================== */
 
@@ -63,14 +63,17 @@ static int call_tostring(lua_State *L) {
  * returns 1 if the object made it itself.
  */
 static int message_text(lua_State *L, int index) {
+  int status;
   if (lua_isstring(L, index)) {
     luaL_tolstring(L, index, NULL);
     return 0;
   }
   lua_pushcfunction(L, call_tostring);
   lua_pushvalue(L, index);
-  if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING)
-    return 1;
+  np_limits_enter(np_vm(L));
+  status = lua_pcall(L, 1, 1, 0);
+  np_limits_leave(np_vm(L));
+  if (status == LUA_OK && lua_type(L, -1) == LUA_TSTRING) return 1;
   lua_pop(L, 1);
   lua_pushfstring(L, "(error object is a %s value)",
                   luaL_typename(L, index));

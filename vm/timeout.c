@@ -211,6 +211,7 @@ static const void *metatable(lua_State *L, int what, int gc) {
     lua_pushcfunction(L, scope_gc);
     lua_setfield(L, -2, "__gc");
   }
+  neap_metatable_hide(L);
   pointer = lua_topointer(L, -1);
   np_keep(L, np_vm(L), what);
   return pointer;

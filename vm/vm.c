@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm.h"
+#include "limits.h"
 
 /* == Memory =========================================================== */
 
@@ -130,11 +130,13 @@ static int open_all(lua_State *L) {
   luaL_openlibs(L);
   (void)np_open(L);
   np_attach_mark(L);
+  np_limits_open(L);
   (void)lua_gc(L, LUA_GCRESTART);
   return 0;
 }
 
-static void take_options(neap_Vm *vm, const neap_Options *given) {
+static const neap_Limits *take_options(neap_Vm *vm,
+                                       const neap_Options *given) {
   neap_Options o;
   memset(&o, 0, sizeof o);
   if (given != NULL)
@@ -150,6 +152,7 @@ static void take_options(neap_Vm *vm, const neap_Options *given) {
   vm->resolve = o.resolve;
   vm->write = o.write;
   vm->exit = o.exit;
+  return o.limits;
 }
 
 void np_init(neap_Vm *vm) {
@@ -161,9 +164,10 @@ void np_init(neap_Vm *vm) {
 
 neap_Vm *neap_vm_new(const neap_Options *options) {
   neap_Vm *vm = aligned_alloc(64, (sizeof *vm + 63) / 64 * 64);
+  const neap_Limits *limits;
   if (vm == NULL) return NULL;
   np_init(vm);
-  take_options(vm, options);
+  limits = take_options(vm, options);
   if (vm->alloc == NULL) {
     vm->slab = np_slab_new();
     if (vm->slab == NULL) goto fail;
@@ -175,7 +179,7 @@ neap_Vm *neap_vm_new(const neap_Options *options) {
     vm->loop = &vm->own_loop;
     vm->owns_loop = 1;
   }
-  if (np_loop_open(vm) < 0) goto fail;
+  if (np_limits_new(vm, limits) < 0 || np_loop_open(vm) < 0) goto fail;
   vm->L = lua_newstate(vm->alloc, vm->alloc_data);
   if (vm->L == NULL) goto fail;
   *np_extra(vm->L) = (uintptr_t)vm;
@@ -185,6 +189,7 @@ neap_Vm *neap_vm_new(const neap_Options *options) {
     neap_report(vm, NEAP_REPORT_ERROR, lua_tostring(vm->L, -1), NULL);
     goto fail;
   }
+  np_limits_begin(vm);
   if (vm->debug) np_watch_start(vm);
   return vm;
 fail:
@@ -238,13 +243,13 @@ int neap_wait(lua_State *L, int index, int *nresults) {
     lua_pushcfunction(L, future_values);
     lua_pushvalue(L, index);
     (void)lua_pcall(L, 1, 1, 0);
-    return NEAP_ECANCELED;
+    return np_limits_status(f, NEAP_ECANCELED);
   }
   lua_pushcfunction(L, future_values);
   lua_pushvalue(L, index);
   status = lua_pcall(L, 1, LUA_MULTRET, 0);
   *nresults = lua_gettop(L) - top;
-  return status;
+  return f->state == NP_FAILED ? np_limits_status(f, status) : status;
 }
 
 /* What tasks that have ended left in the ring, but nothing that makes more of
@@ -258,10 +263,12 @@ void neap_finish(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   if (vm->current != NULL || vm->turning)
     np_error(L, "neap_finish inside of a task or callback");
+  np_limits_finish(vm);
   while (vm->ntasks > 0) { /* those too that have ended and must tell it */
     np_cancel_all(vm);
     pass(vm);
   }
+  np_limits_finished(vm);
   run_left(vm);
   np_report_all_lost(L);
 }
@@ -310,12 +317,14 @@ void neap_vm_free(neap_Vm *vm) {
   if (vm->L != NULL) {
     /* Objects that are collected last may still have to be closed. */
     lua_State *L = vm->L;
+    np_limits_enter(vm);
     lua_close(L);
     if (vm->nhandles > 0) np_handle_close_all(vm);
   }
   if (vm->loop != NULL) np_loop_close(vm);
   np_task_close(vm);
   np_output_close(vm);
+  np_limits_free(vm);
   np_slab_free(vm->slab);
   free(vm);
 }

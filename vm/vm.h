@@ -57,7 +57,8 @@ enum {
   NP_F_SINGLE = 4,    /* the value is itself, not in a list with n */
   NP_F_GROUP = 8,     /* it is of group.c */
   NP_F_GATHER = 16,   /* of gather.c */
-  NP_F_LINE = 32      /* of queue.c: its tasks are let go one by one */
+  NP_F_LINE = 32,     /* of queue.c: its tasks are let go one by one */
+  NP_F_LIMIT = 64     /* its task was stopped: see limits.c */
 };
 
 /*
@@ -157,6 +158,7 @@ struct neap_Task {
   uint16_t cancelling;
   uint16_t flags;
   uint8_t state;     /* of a future, once ended */
+  uint64_t instructions, ran; /* of all its steps, if they are counted */
 };
 
 /* == Coroutine objects ================================================ */
@@ -307,6 +309,7 @@ struct neap_Vm {
   int owns_loop;
   neap_Error error; /* what neap_error has given */
   int ignore_env;
+  struct np_Limits *limits; /* NULL: none; see limits.h */
   const char *const *modules; /* the host's, see neap_Options */
   int (*resolve)(lua_State *L, const char *name);
   void (*write)(neap_Vm *vm, int fd, const char *text, size_t length);
@@ -320,7 +323,7 @@ struct neap_Vm {
 
 /* The machine of a state: kept in the extra space of every thread, with the
  * low bits telling what the thread is. */
-enum { NP_X_PLAIN, NP_X_TASK, NP_X_PARKED };
+enum { NP_X_PLAIN, NP_X_TASK, NP_X_PARKED, NP_X_STOPPED };
 
 static inline uintptr_t *np_extra(lua_State *L) {
   return (uintptr_t *)lua_getextraspace(L);
@@ -497,6 +500,7 @@ void np_task_fail(neap_Vm *vm, neap_Task *t);
  * and thread. */
 void np_task_renew(neap_Vm *vm, neap_Task *t);
 /* Counts the end of a step: see watch.c. */
+void np_step_begun(neap_Vm *vm);
 void np_step_ended(neap_Vm *vm);
 void np_task_open(lua_State *L);
 void np_task_close(neap_Vm *vm); /* frees what it has in C */
@@ -715,6 +719,9 @@ void np_poke_arm(neap_Vm *vm, lua_State *L);
 static inline void np_poke_hook(neap_Vm *vm, lua_State *L) {
   if (__atomic_load_n(&vm->wants, __ATOMIC_RELAXED)) np_poke_arm(vm, L);
 }
+
+/* The same from a hook that is there anyway, as it counts. */
+void np_poke_look(lua_State *L);
 
 /* Between steps: does what is wanted. */
 void np_attend(neap_Vm *vm);

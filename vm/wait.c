@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "vm.h"
+#include "limits.h"
 
 int np_yields(lua_CFunction f);
 
@@ -35,6 +35,7 @@ static void blocked(lua_State *L, lua_State *L1) {
 neap_Task *np_park_check(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   np_Resume *r;
+  if (np_stopped(vm)) np_limits_raise(L);
   if (vm->current == NULL) np_error(L, "await outside a task");
   if (vm->running != L)
     np_error(L, "cannot await here: C code resumed this coroutine");

@@ -166,6 +166,7 @@ static int dir_batch(lua_State *L) {
 int np_dir_new(lua_State *L) {
   const char *path = np_fs_path(L, 1, "scandir", "path");
   Dir *d = neap_handle_new(L, sizeof *d, &dir_class);
+  neap_handle_count(L, &d->handle, NEAP_KIND_FILE);
   d->wait.what = "scandir";
   d->no_follow = lua_toboolean(L, 2);
   d->path = strdup(path);

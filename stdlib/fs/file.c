@@ -278,6 +278,7 @@ np_File *np_file_new(lua_State *L, np_Job *job) {
   f->fd = -1;
   f->path = strdup(job->path);
   if (f->path == NULL) luaL_error(L, "not enough memory");
+  neap_handle_count(L, &f->handle, NEAP_KIND_FILE);
   take(f, job);
   return f;
 }

@@ -261,9 +261,7 @@ function TempDir:path(name)
 end
 
 async function fs.temp_dir(options)
-  local dir = await core.temp_dir(temp_name("temp_dir", options))
-  getmetatable(dir).__tostring = TempDir._path
-  return dir
+  return await core.temp_dir(temp_name("temp_dir", options))
 end
 
 return fs

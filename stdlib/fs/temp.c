@@ -180,12 +180,14 @@ static int gone_done(lua_State *L, int status) {
 /* dir:_gone(): returns when a closed directory is removed */
 static int temp_dir_gone(lua_State *L) {
   TempDir *t = neap_handle_test(L, 1, &temp_dir_class);
+  if (t == NULL) return luaL_typeerror(L, 1, "TempDir");
   if (t->removed) return gone_done(L, 0);
   return neap_await(L, &t->closer, gone_done);
 }
 
 void np_temp_open(lua_State *L) {
-  static const luaL_Reg methods[] = {{"_path", temp_dir_path}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+    {"_path", temp_dir_path}, {"__tostring", temp_dir_path}, {NULL, NULL}};
   static const neap_Async ops[] = {{"_gone", temp_dir_gone}, {NULL, NULL}};
   neap_class_new(L, &temp_dir_class, methods, ops);
 }

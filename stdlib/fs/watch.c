@@ -153,6 +153,8 @@ static int watch_drop(lua_State *L) {
 int np_watch_new(lua_State *L) {
   Watch *w = neap_handle_new(L, sizeof *w, &watch_class);
   int err;
+  w->fd = -1;
+  neap_handle_count(L, &w->handle, NEAP_KIND_FILE);
   w->wait.what = "watch";
   w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   err = w->fd < 0 ? uv_translate_sys_error(errno) : 0;

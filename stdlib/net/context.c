@@ -337,6 +337,7 @@ int np_net_context(lua_State *L) {
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, context_gc);
     lua_setfield(L, -2, "__gc");
+    neap_metatable_hide(L);
   }
   lua_setmetatable(L, -2);
   c = *at = calloc(1, sizeof *c);

@@ -115,6 +115,11 @@ static const luaL_Reg functions[] = {
   {NULL, NULL}
 };
 
+int np_net_itself(lua_State *L) {
+  lua_settop(L, 1);
+  return 1;
+}
+
 int luaopen_neap_net_core(lua_State *L) {
   (void)np_net_get(L);
   luaL_newlib(L, functions);

@@ -9,6 +9,9 @@
 
 #include "neap.h"
 
+/* net.c: `await net.listen{...}` is right too: a server is there at once. */
+int np_net_itself(lua_State *L);
+
 /* connect.c */
 extern const neap_Async np_connect_ops[];
 int np_net_socket(lua_State *L);

@@ -445,9 +445,6 @@ local secure = setmetatable({}, {__mode = "k"})
 local limits = setmetatable({}, {__mode = "k"})
 local serving = setmetatable({}, {__mode = "k"})
 
--- `await net.listen{...}` is right too: a server is there at once.
-local async function itself(server) return server end
-
 --- net.listen{host=, port=, path=, tls=, ...} -> Server
 --
 -- Listens on `host` (`"127.0.0.1"`; `"0.0.0.0"` or `"::"` for everybody) and
@@ -474,7 +471,6 @@ function net.listen(options)
     context = tls().context("listen", options.tls, true)
   end
   local server = listen(options)
-  getmetatable(server).__await = itself
   if context then
     core.server_tls(server, context)
     secure[server] = true
@@ -655,7 +651,6 @@ function net.udp(options)
     or remote and remote:find(":", 1, true) and "::" or "0.0.0.0"
   local udp = core.udp(host, options.port or 0, options.reuse_address,
     options.reuse_port)
-  getmetatable(udp).__await = itself
   local _ <close> = asyncio.defer(function(e) if e then udp:close() end end)
   if options.broadcast then udp:set_broadcast(true) end
   if remote then udp:_connect(remote, options.remote_port) end

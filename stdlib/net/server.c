@@ -302,6 +302,7 @@ int np_net_listen(lua_State *L) {
               .nodelay = lua_toboolean(L, 5)};
   Server *v = neap_handle_new(L, sizeof *v, &np_server_class);
   int err = 0;
+  neap_handle_count(L, &v->handle, NEAP_KIND_SOCKET);
   v->kind = lua_isnil(L, 2) ? NP_STREAM_PIPE : NP_STREAM_TCP;
   v->acceptor.what = "accept";
   v->acceptor.detail = accept_detail;
@@ -345,5 +346,6 @@ const luaL_Reg np_server_methods[] = {
 const neap_Async np_server_ops[] = {
   {"accept", server_accept},
   {"_next", server_next},
+  {"__await", np_net_itself},
   {NULL, NULL}
 };

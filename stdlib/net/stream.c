@@ -267,6 +267,7 @@ np_Stream *np_stream_new(lua_State *L, int kind) {
   np_Net *net = np_net_get(L);
   np_Stream *s = neap_handle_new(L, sizeof *s, &np_stream_class);
   int err;
+  neap_handle_count(L, &s->handle, NEAP_KIND_SOCKET);
   s->net = net;
   s->kind = (uint8_t)kind;
   s->reader.what = "read";

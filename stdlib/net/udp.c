@@ -383,6 +383,7 @@ int np_net_udp(lua_State *L) {
   np_Net *net = np_net_get(L);
   Udp *u = neap_handle_new(L, sizeof *u, &np_udp_class);
   int failed = -1, err = 0;
+  neap_handle_count(L, &u->handle, NEAP_KIND_SOCKET);
   u->net = net;
   u->receiver.what = "recv";
   u->family = name.ss_family;
@@ -434,5 +435,6 @@ const luaL_Reg np_udp_methods[] = {
 const neap_Async np_udp_ops[] = {
   {"recv", udp_recv},
   {"_send", udp_send},
+  {"__await", np_net_itself},
   {NULL, NULL}
 };

@@ -154,6 +154,7 @@ static Waiter *waiter_new(lua_State *L) {
   if (luaL_newmetatable(L, "neap.process.Waiter")) {
     lua_pushcfunction(L, waiter_gc);
     lua_setfield(L, -2, "__gc");
+    neap_metatable_hide(L);
   }
   lua_setmetatable(L, -2);
   return w;
@@ -281,6 +282,7 @@ static Spawn *spawn_new(lua_State *L) {
   if (luaL_newmetatable(L, "neap.process.Spawn")) {
     lua_pushcfunction(L, spawn_gc);
     lua_setfield(L, -2, "__gc");
+    neap_metatable_hide(L);
   }
   lua_setmetatable(L, -2);
   return s;
@@ -463,6 +465,7 @@ int np_child_spawn(lua_State *L) {
   s->launch.cwd = lua_tostring(L, -1);
   user_set(L, s);
   c = neap_handle_new(L, sizeof *c, &np_child_class);
+  neap_handle_count(L, &c->handle, NEAP_KIND_PROCESS);
   c->pidfd = c->ours[0] = c->ours[1] = c->ours[2] = -1;
   c->made = 1;
   c->orphans = orphans_get(L);

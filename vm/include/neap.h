@@ -36,6 +36,7 @@ typedef struct neap_Vm neap_Vm;
 /* Codes beside libuv's own; neap_fail knows both kinds. */
 #define NEAP_ECANCELED (-9001) /* the task was cancelled: see neap_wait */
 #define NEAP_ECLOSED (-9002)   /* the handle was closed under the operation */
+#define NEAP_ELIMIT (-9003)    /* a limit has ended it: see neap_Limits */
 #define NEAP_EPENDING (-9004)  /* the task waits or is still to run */
 #define NEAP_ERUNNING (-9005)  /* the task is the one that runs now */
 
@@ -89,6 +90,7 @@ typedef struct neap_Options {
    * process; see neap_exiting. May not raise. NULL: os.exit ends the process,
    * as in Lua. */
   void (*exit)(neap_Vm *vm, int code);
+  const struct neap_Limits *limits; /* copied; NULL: none, see below */
 } neap_Options;
 
 /*
@@ -128,6 +130,65 @@ NEAP_API int neap_failed(neap_Vm *vm);
 /* Debug mode: sites of coroutines and tasks are kept whole, and so on. */
 NEAP_API int neap_debug(neap_Vm *vm);
 NEAP_API void neap_set_debug(neap_Vm *vm, int on);
+
+/* == Limits: how much a machine may use ================================ */
+
+/*
+ * Set `size` to sizeof(neap_Limits); what is zero is not limited.
+ *
+ * A step is what runs between two waits of a task, or one callback; a task's
+ * time is that of its steps, the machine's that of all. When one of these is
+ * used up, the script is stopped where it is. It cannot catch that: its
+ * `<close>` handlers run a little longer, but cannot wait. The task fails
+ * with a LimitError whose `code` is the field's name in capitals, such as
+ * "STEP_SECONDS", and neap_wait gives NEAP_ELIMIT. After a limit of the
+ * whole machine all tasks end so, and none runs any more.
+ *
+ * Where memory is used up, allocating raises "not enough memory", which a
+ * script may catch. Tasks and handles beyond a limit raise a LimitError that
+ * may be caught as well.
+ */
+typedef struct neap_Limits {
+  size_t size;
+  size_t memory;              /* bytes, the machine's own (some 200,000) too */
+  uint64_t step_instructions; /* of Lua's virtual machine */
+  uint64_t task_instructions;
+  uint64_t instructions;
+  double step_seconds;        /* of the clock on the wall, while it runs */
+  double task_seconds;
+  double seconds;
+  double finish_seconds;      /* for clean-up in neap_finish, neap_vm_free */
+  int depth;                  /* of calls in one coroutine */
+  size_t tasks;               /* at a time, as all the following */
+  size_t handles;             /* of whatever class */
+  size_t files;
+  size_t sockets;
+  size_t processes;
+} neap_Limits;
+
+/* What a machine with limits has used; all zero for one without. */
+typedef struct neap_Usage {
+  size_t size;           /* set it to sizeof(neap_Usage) */
+  size_t memory, most_memory;
+  uint64_t instructions; /* if instructions, time or depth are limited */
+  double seconds;        /* if time is limited */
+} neap_Usage;
+
+/* Fills in what was used so far. */
+NEAP_API void neap_usage(neap_Vm *vm, neap_Usage *usage);
+
+/*
+ * Says that C code does work for the script that is worth so many
+ * instructions; raises like them when a limit is reached. To be called now
+ * and then by what takes long, or before it.
+ */
+NEAP_API void neap_charge(lua_State *L, size_t instructions);
+
+/*
+ * The machine's allocator, in the form of lua_Alloc: what C keeps on behalf
+ * of a script counts as its memory. NULL if there is none left.
+ */
+NEAP_API void *neap_alloc(neap_Vm *vm, void *block, size_t old, size_t size);
 
 /* == Loading and running ============================================== */
 
@@ -173,7 +234,8 @@ NEAP_API void neap_spawn(lua_State *L, int nargs, const char *name);
  * pushes the results, with their count in *nresults; or LUA_ERRRUN (LUA_ERRMEM
  * if there is no memory to push them) and pushes the error value; or
  * NEAP_ECANCELED and pushes the CancelledError if it was cancelled, or nil if
- * a task called os.exit(code, true), see neap_exiting.
+ * a task called os.exit(code, true), see neap_exiting; or NEAP_ELIMIT and
+ * pushes the error if a limit has ended it, see neap_Limits.
  */
 NEAP_API int neap_wait(lua_State *L, int index, int *nresults);
 
@@ -456,7 +518,7 @@ struct neap_Handle {
   neap_Handle *prev, *next;    /* all live handles of the machine */
   size_t size;                 /* of the struct around it */
   uint32_t pins;
-  uint8_t state;               /* the machine's own */
+  uint8_t state, kind;         /* the machine's own */
 };
 
 /*
@@ -475,13 +537,21 @@ typedef struct neap_Class {
 /*
  * Registers the class: makes its metatable with `methods` (plain C
  * functions, may be NULL), `async` ones (may be NULL), close, closed,
- * __close, __gc, __name, __tostring and __index. Pushes the method table, so
- * that a Lua half can add to it. Calling it again pushes the same table.
+ * __close, __gc, __name, __tostring and __index. Methods that are called
+ * __await or __tostring are metamethods. Pushes the method table, so that a
+ * Lua half can add to it; a script cannot reach the metatable. Calling it
+ * again pushes the same table.
  */
 struct luaL_Reg;
 NEAP_API void neap_class_new(lua_State *L, const neap_Class *cls,
                              const struct luaL_Reg *methods,
                              const neap_Async *async);
+
+/*
+ * Has getmetatable give a copy of the metatable on top, with its __name,
+ * __index and __await, so that no script can call or replace the others.
+ */
+NEAP_API void neap_metatable_hide(lua_State *L);
 
 /* Pushes a new object of the class; its struct is zeroed and `size` bytes. */
 NEAP_API void *neap_handle_new(lua_State *L, size_t size,
@@ -492,6 +562,13 @@ NEAP_API void *neap_handle_new(lua_State *L, size_t size,
  * be closed with the object. uv->data is set to the handle.
  */
 NEAP_API void neap_handle_opened(neap_Handle *h, void *uv);
+
+/*
+ * Counts a new handle as one of a kind, until it is closed; raises if there
+ * are as many as the limits allow.
+ */
+enum { NEAP_KIND_FILE = 1, NEAP_KIND_SOCKET, NEAP_KIND_PROCESS };
+NEAP_API void neap_handle_count(lua_State *L, neap_Handle *h, int kind);
 
 /* The struct of the open object at `index`; raises if it is none or closed. */
 NEAP_API void *neap_handle_check(lua_State *L, int index,
