@@ -149,7 +149,7 @@ function add_page(    i, key, skip, fenced) {
     if (page[i] ~ /^```/) fenced = !fenced
     if (!fenced && page[i] ~ /^##?#? /) {
       key = key_of(page[i])
-      skip = key != "" && entries > 0
+      skip = key != ""
       if ((key in entry) && !(key in done)) add_entry(key)
       else if (!skip) text = text "\n"
     }

@@ -52,6 +52,10 @@ static void send_close(np_File *f) {
   np_job_send(job);
 }
 
+/**
+ * file:closed() -> boolean
+ */
+
 /* What waits for its turn is given up; what is under way ends before the
  * descriptor is closed, but a wait in the loop may last for ever. */
 static void file_close(neap_Handle *h) {
@@ -81,6 +85,13 @@ static void file_release(neap_Handle *h) {
   free(f->path);
 }
 
+/**
+ * file:close()
+ *
+ * Ends what waits. Writes that had begun are completed. The descriptor is
+ * closed in the background; `await file:close()` waits for that and raises if
+ * it fails, which can matter on network file systems.
+ */
 const neap_Class np_file_class = {"neap.File", file_close, file_release};
 
 /* == The queue ======================================================== */

@@ -89,6 +89,22 @@ local function open_waiting(path, flags, mode)
   end
 end
 
+--- async fs.open(path [, mode [, options]]) -> File
+--
+-- `mode` is as in C: `"r"` (the default), `"w"`, `"a"`, with `+` for both
+-- directions, and `x` (`"wx"`) if the file must not exist yet; a `b` is
+-- allowed and means nothing. The only option is `mode`, the permissions of a
+-- new file (`"666"`).
+--
+-- FIFOs and devices can be opened too. Reading and writing them waits in the
+-- loop and not on a file thread. Opening a FIFO for writing waits for a
+-- reader.
+--
+-- One task at a time reads a file, and another one that tries gets an error.
+-- Writes are served in the order of their calls, each in one piece; so many
+-- tasks can write to one log. What is read ahead does not move the place where
+-- is written: reading and writing share one position, as if nothing were read
+-- ahead. **A read that is cancelled loses nothing.**
 async function fs.open(path, mode, options)
   local flags = open_flags(mode == nil and "r" or mode)
   options = arguments.options("open", options, {mode = check.bits})
@@ -99,6 +115,10 @@ async function fs.open(path, mode, options)
   return open_waiting(path, flags, mode)
 end
 
+--- file:lines([max]) -> iterator
+--
+-- `for line in file:lines() do`: read_line until the end. Files of any size
+-- can be read in this way; about 64 KiB of it are in memory at once.
 function File:lines(max)
   if max ~= nil and (math.type(max) ~= "integer" or max < 1) then
     misuse("lines", "max must be an integer of at least 1")
@@ -108,6 +128,7 @@ end
 
 -- == Whole files ========================================================
 
+--- async fs.read_file(path) -> string
 async function fs.read_file(...)
   local data = await core.read_file(...)
   if type(data) == "string" then return data end
@@ -132,11 +153,39 @@ local write_options = {
   atomic = arguments.boolean, sync = arguments.boolean, mode = check.bits,
 }
 
+--- async fs.write_file(path, data [, options])
+--
+-- Replaces what the file holds, or makes it. `data` is a string or a number.
+-- Options:
+--
+-- - `atomic`: whoever reads the file, at any time and after a crash too, sees
+--   all of the old or all of the new (false). The data go to a temporary file
+--   beside it, are written to the disk, and the file is renamed. The file's
+--   mode stays, and a symbolic link goes on pointing to it;
+-- - `sync`: returns only when the data are on the disk (false);
+-- - `mode`: of a new file (`"666"`).
 async function fs.write_file(path, data, options)
   options = arguments.options("write_file", options, write_options)
   write_whole("write_file", path, data, options, 0)
 end
 
+--- async fs.append_file(path, data [, options])
+--
+-- Adds `data` at the end, in one write. Options: `sync` and `mode`, as above.
+--
+-- ```lua
+-- local fs = require "neap.fs"
+-- local dir <close> = await fs.temp_dir()
+-- local path = dir:path "state.json"
+-- await fs.write_file(path, "{}", {atomic = true, mode = "600"})
+-- await fs.append_file(path, "\n")
+-- print(#await fs.read_file(path), (await fs.stat(path)).mode == 384)
+-- --> 3 true
+-- local async function missing() await fs.read_file(dir:path "none") end
+-- local ok, e = pcall(await, missing())
+-- print(e.code, e.path == dir:path "none", e.message:match ": (.*)")
+-- --> ENOENT true no such file or directory
+-- ```
 async function fs.append_file(path, data, options)
   options = arguments.options("append_file", options, append_options)
   write_whole("append_file", path, data, options, APPEND)
@@ -146,6 +195,10 @@ end
 
 local mkdir_options = {parents = arguments.boolean, mode = check.bits}
 
+--- async fs.mkdir(path [, options])
+--
+-- Options: `parents`, to make the missing directories above it and to be
+-- content if it is there (false); `mode` (`"777"`).
 async function fs.mkdir(path, options)
   options = arguments.options("mkdir", options, mkdir_options)
   local mode = check.mode("mkdir", options.mode, DIRECTORY_MODE)
@@ -157,12 +210,18 @@ local remove_options = {
 }
 local RECURSIVE, MISSING_OK = 1, 2
 
+--- async fs.remove(path [, options])
+--
+-- Removes a file, a link or an empty directory. Options: `recursive`, for a
+-- directory with all that is in it (false; links are removed, not followed);
+-- `missing_ok`, to be content if it is not there (false).
 async function fs.remove(path, options)
   options = arguments.options("remove", options, remove_options)
   return await core.remove(path, (options.recursive and RECURSIVE or 0) |
     (options.missing_ok and MISSING_OK or 0))
 end
 
+--- async fs.chmod(path, mode)
 async function fs.chmod(path, mode)
   if mode == nil then
     misuse("chmod", "mode must be an integer or octal digits, not nil")
@@ -221,6 +280,12 @@ local function check_outside(path, dest)
   end
 end
 
+--- async fs.copy(path, dest [, options])
+--
+-- Copies a file, with its mode. Options: `overwrite`, false raises `EEXIST` if
+-- `dest` is there (true); `recursive`, for a directory with all that is in it
+-- (false; links are copied as links, and files are added to a directory that
+-- is there).
 async function fs.copy(path, dest, options)
   options = arguments.options("copy", options, copy_options)
   local overwrite = options.overwrite ~= false
@@ -249,6 +314,11 @@ local function temp_name(name, options)
     options.keep
 end
 
+--- async fs.temp_file([options]) -> File
+--
+-- A new file for reading and writing that nobody else can open. It is removed
+-- when it is closed. Options: `dir` (`TMPDIR`, or `/tmp`), `prefix`
+-- (`"neap-"`), `suffix` (`""`), `keep`, to leave it there (false).
 async function fs.temp_file(options)
   return await core.temp_file(temp_name("temp_file", options))
 end
@@ -260,6 +330,12 @@ function TempDir:path(name)
   return check.join(self:_path(), name)
 end
 
+--- async fs.temp_dir([options]) -> TempDir
+--
+-- A new directory, which is removed with all that is in it when the object is
+-- closed or collected. Options as for temp_file. `dir:path()` and
+-- `tostring(dir)` are its path, and `dir:path("name")` is a path in it. `await
+-- dir:close()` waits until it is removed and raises if that fails.
 async function fs.temp_dir(options)
   return await core.temp_dir(temp_name("temp_dir", options))
 end

@@ -254,6 +254,36 @@ end
 
 local glob_options = {root = arguments.name, dot = arguments.boolean}
 
+--- fs.glob(pattern [, options]) -> iterator of paths
+--
+-- The paths that match: `*` stands for any bytes in a name, `?` for one,
+-- `[a-z]` and `[!a-z]` for one of these and one of the others, `{a,b}` for
+-- either, `**` as a whole name for any number of directories (not behind
+-- links), and a backslash takes the meaning of what follows. Names that begin
+-- with a dot match only if the pattern's part does, too. What cannot be read
+-- is left out. Options:
+--
+-- - `root`: where a relative pattern starts; the paths start there as well,
+--   and do not have it in them (the current directory);
+-- - `dot`: names that begin with a dot are like others (false).
+--
+-- ```lua
+-- local fs = require "neap.fs"
+-- local dir <close> = await fs.temp_dir()
+-- await fs.mkdir(dir:path "src/deep", {parents = true})
+-- for _, name in ipairs {"src/a.c", "src/b.h", "src/deep/c.c"} do
+--   await fs.write_file(dir:path(name), "")
+-- end
+-- local found = await fs.glob("src/**/*.{c,h}", {root = dir:path()})
+-- table.sort(found)
+-- print(table.concat(found, " "))
+-- --> src/a.c src/b.h src/deep/c.c
+-- for entry in fs.walk(dir:path()) do
+--   if entry.name == "deep" then entry.skip = true end
+--   if entry.depth == 1 then print(entry.name, entry.type) end
+-- end
+-- --> src	directory
+-- ```
 return function(pattern, options)
   check.path(pattern, "glob", "pattern")
   options = arguments.options("glob", options, glob_options)

@@ -81,7 +81,16 @@ static int stat_path(lua_State *L, const char *name, int no_follow) {
   return np_job_await(L, job, np_fs_stat_done);
 }
 
-/* fs.stat(path) -> table */
+/**
+ * async fs.stat(path) -> table
+ * async fs.lstat(path) -> table
+ *
+ * What the system knows about a file; lstat does not follow a symbolic link.
+ * Fields: `type` (`"file"`, `"directory"`, `"link"`, `"fifo"`, `"socket"`,
+ * `"char"`, `"block"`), `size`, `mode` (the permission bits), `uid`, `gid`,
+ * `nlink`, `ino`, `dev`, `rdev`, `blocks`, `blksize`, and the times `mtime`,
+ * `atime`, `ctime`, `birthtime` in seconds with fractions.
+ */
 static int fs_stat(lua_State *L) { return stat_path(L, "stat", 0); }
 
 /* fs.lstat(path) -> table */
@@ -99,7 +108,12 @@ static int exists_done(lua_State *L, int status) {
   return 1;
 }
 
-/* fs.exists(path) -> boolean */
+/**
+ * async fs.exists(path) -> boolean
+ *
+ * Follows links: false for one that leads nowhere. Raises if it cannot be told
+ * (`EACCES`).
+ */
 static int fs_exists(lua_State *L) {
   const char *path;
   np_fs_arguments(L, "exists", 1);
@@ -138,12 +152,21 @@ static int two_paths(lua_State *L, const char *name, const char *first,
                       np_job_nothing);
 }
 
-/* fs.rename(path, dest) */
+/**
+ * async fs.rename(path, dest)
+ *
+ * Replaces `dest` if that is a file.
+ */
 static int fs_rename(lua_State *L) {
   return two_paths(L, "rename", "path", "dest", run_rename);
 }
 
-/* fs.link(path, dest) */
+/**
+ * async fs.link(path, dest)
+ * async fs.symlink(target, path)
+ *
+ * A second name of a file; a symbolic link to `target`.
+ */
 static int fs_link(lua_State *L) {
   return two_paths(L, "link", "path", "dest", run_link);
 }
@@ -191,7 +214,12 @@ static int string_of(lua_State *L, const char *name, void (*run)(np_Job *)) {
                       np_fs_string_done);
 }
 
-/* fs.readlink(path) -> string */
+/**
+ * async fs.readlink(path) -> string
+ * async fs.realpath(path) -> string
+ *
+ * What a link says; the absolute path without links, `.` and `..`.
+ */
 static int fs_readlink(lua_State *L) {
   return string_of(L, "readlink", run_readlink);
 }
@@ -233,7 +261,12 @@ static double time_at(lua_State *L, int index, const char *what) {
   return lua_tonumber(L, index);
 }
 
-/* fs.utime(path [, atime [, mtime]]) */
+/**
+ * async fs.utime(path [, atime [, mtime]])
+ *
+ * Sets the times of access and change in seconds with fractions. Without them
+ * it is now; without `mtime` both are `atime`.
+ */
 static int fs_utime(lua_State *L) {
   const char *path;
   double times[2];

@@ -104,7 +104,13 @@ static int line_done(lua_State *L, int status) {
   return line(L, 0);
 }
 
-/* file:read_line([max]) -> string, nil at the end */
+/**
+ * async file:read_line([max]) -> string, or nil at the end
+ *
+ * The next line without its newline; the last one may lack it. A line of more
+ * than `max` bytes (no limit) raises an `asyncio.LimitOverrunError`, and
+ * stays.
+ */
 static int file_read_line(lua_State *L) { return line(L, 1); }
 
 /* == read_all ========================================================= */
@@ -121,7 +127,11 @@ static int all_done(lua_State *L, int status) {
   return all(L, 0);
 }
 
-/* file:read_all() -> string */
+/**
+ * async file:read_all() -> string
+ *
+ * The rest; `""` if there is none.
+ */
 static int file_read_all(lua_State *L) { return all(L, 1); }
 
 /* == read ============================================================= */
@@ -154,7 +164,14 @@ static int some_done(lua_State *L, int status) {
   return some(L, 0);
 }
 
-/* file:read([n]) -> string, nil at the end */
+/**
+ * async file:read([n]) -> string, or nil at the end
+ *
+ * The next `n` bytes (131072), less only if the file ends before; from a FIFO
+ * or a device, what there is. With n = 0 it is `""`. `file:read "l"`, `"L"`
+ * and `"a"` are read_line, read_line with its newline, and read_all. A file
+ * that has ended may grow, so that later reads give more.
+ */
 static int file_read(lua_State *L) { return some(L, 1); }
 
 const neap_Async np_file_read_ops[] = {

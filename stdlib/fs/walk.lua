@@ -74,6 +74,9 @@ end
 
 local function scan_close(self) self.dir:close() end
 
+--- fs.scandir(path) -> iterator of entries
+--
+-- An entry has `name`, `path` (`path` and the name) and `type` (as for lstat).
 function walk.scandir(path, options)
   check.path(path, "scandir", "path")
   arguments.options("scandir", options, {})
@@ -173,6 +176,17 @@ local function walk_first(self)
   return walk_next(self)
 end
 
+--- fs.walk(path [, options]) -> iterator of entries
+--
+-- All that is below `path`, a directory before what is in it; an entry has
+-- also `depth` (1 for what is in `path`). A loop that sets `entry.skip = true`
+-- on a directory keeps out of it. Options:
+--
+-- - `follow`: go into directories behind links too (false). One that contains
+--   itself in this way is not entered again;
+-- - `depth`: the deepest level (no limit);
+-- - `on_error`: called with the error of a directory that cannot be read, in
+--   place of raising it.
 function walk.walk(path, options)
   check.path(path, "walk", "path")
   options = arguments.options("walk", options, walk_options)

@@ -229,12 +229,43 @@ local function next_event(self)
   error(result, 0)
 end
 
+--- watcher:events() -> iterator
+--- async watcher:next() -> event
+--
+-- `for event in watcher:events() do` (or `for event in watcher do`): the next
+-- event, waiting for one; nil when the watcher is closed, or when what it
+-- watches is gone. An event has `path`, `type` and `directory` (whether it is
+-- about a directory):
+--
+-- - `"created"`, `"removed"`: a name is there, or no longer;
+-- - `"changed"`: the contents were written or cut;
+-- - `"attributes"`: mode, owner, links or times;
+-- - `"renamed"`: from the path `event.from`; if the other end is not watched,
+--   it is created or removed;
+-- - `"overflow"`: events came faster than they were taken and some are lost.
+--   Look at everything anew.
+--
+-- Several changes of one file may be one event. Network file systems tell only
+-- what this machine does.
+--
+-- ```lua
+-- local fs = require "neap.fs"
+-- local dir <close> = await fs.temp_dir()
+-- local watcher <close> = await fs.watch(dir:path())
+-- await fs.write_file(dir:path "new", "x")
+-- local event = await watcher:next()
+-- print(event.type, event.path == dir:path "new")
+-- --> created true
+-- ```
 function Watcher:events()
   return function() return next_event(self) end
 end
 
 Watcher.__call = next_event
 
+--- watcher:close(), watcher:closed()
+--
+-- As for files.
 function Watcher:close() self.handle:close() end
 function Watcher:closed() return self.handle:closed() end
 Watcher.__close = Watcher.close
@@ -254,6 +285,11 @@ local function start(self)
   end
 end
 
+--- async fs.watch(path [, options]) -> Watcher
+--
+-- Watches a file, or a directory and what is directly in it, from the moment
+-- it returns. The option `recursive` watches all directories below as well,
+-- those that are made later included (false).
 return async function(path, options)
   check.path(path, "watch", "path")
   options = arguments.options("watch", options, {recursive = arguments.boolean})

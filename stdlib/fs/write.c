@@ -137,7 +137,13 @@ static void copy(lua_State *L, np_Job *job, int last) {
   }
 }
 
-/* file:write(...) */
+/**
+ * async file:write(...)
+ *
+ * Writes strings and numbers, one after the other, at the position (with
+ * `"a"`, at the end of the file), and returns when the kernel has all of it.
+ * If the task is cancelled after the writing began, it is completed.
+ */
 static int file_write(lua_State *L) {
   int last = lua_gettop(L);
   np_File *f = np_file_check(L);
@@ -209,7 +215,12 @@ static int whence_of(lua_State *L) {
 
 static void seek_begin(np_Job *job) { np_job_ended(job, 0); }
 
-/* file:seek([whence [, offset]]) -> position */
+/**
+ * async file:seek([whence [, offset]]) -> position
+ *
+ * As in Lua: `whence` is `"set"`, `"cur"` (the default) or `"end"`. Raises an
+ * OSError (`ESPIPE`) for what has no position.
+ */
 static int file_seek(lua_State *L) {
   int whence = whence_of(L);
   lua_Integer offset = 0;
@@ -237,7 +248,12 @@ static void truncate_begin(np_Job *job) {
   if (job->flags) job->offset = f->pos;
 }
 
-/* file:truncate([size]) */
+/**
+ * async file:truncate([size])
+ *
+ * Cuts the file to `size` bytes, or fills it up with zeros; without `size`, at
+ * the position. The position stays.
+ */
 static int file_truncate(lua_State *L) {
   int here = lua_isnoneornil(L, 2);
   lua_Integer size = here ? 0 : np_fs_integer(L, 2, "truncate", "size", 0);
@@ -252,7 +268,11 @@ static void run_sync(np_Job *job) {
   if (fsync(job->fd) < 0) job->status = uv_translate_sys_error(errno);
 }
 
-/* file:sync() */
+/**
+ * async file:sync()
+ *
+ * Returns when the kernel has written everything to the disk.
+ */
 static int file_sync(lua_State *L) {
   return np_job_await(L, file_job(L, "sync", run_sync), np_job_nothing);
 }
@@ -264,14 +284,22 @@ static void run_stat(np_Job *job) {
   uv_fs_req_cleanup(&req);
 }
 
-/* file:stat() -> table */
+/**
+ * async file:stat() -> table
+ *
+ * As fs.stat, of the open file.
+ */
 static int file_stat(lua_State *L) {
   return np_job_await(L, file_job(L, "stat", run_stat), np_fs_stat_done);
 }
 
 /* == path, and waiting for the end ==================================== */
 
-/* file:path() -> string */
+/**
+ * file:path() -> string
+ *
+ * The path it was opened with.
+ */
 static int file_path(lua_State *L) {
   np_File *f = neap_handle_test(L, 1, &np_file_class);
   if (f == NULL) return luaL_typeerror(L, 1, "File");

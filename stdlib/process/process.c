@@ -28,7 +28,12 @@ static int process_pid(lua_State *L) {
   return 1;
 }
 
-/* core.environ() -> table */
+/**
+ * process.pid
+ * process.environ() -> table
+ *
+ * Our own number, and a copy of our environment.
+ */
 static int process_environ(lua_State *L) {
   char **at;
   lua_newtable(L);

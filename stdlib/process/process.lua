@@ -22,6 +22,10 @@ local process = {
   -- for the loop's handlers of signals
   _watch = core.watch,
   _signal_number = core.signal_number,
+  --- process.ProcessError
+  --
+  -- A class derived from `asyncio.Error`: `e.argv`, `e.status`, `e.signal`,
+  -- `e.stdout`, `e.stderr`. The message ends in the last line of stderr.
   ProcessError = asyncio.Error:extend("ProcessError"),
 }
 
@@ -159,6 +163,12 @@ local function descriptor_of(value)
   return core.fileno(value)
 end
 
+--- child.pid, child.stdin, child.stdout, child.stderr
+--
+-- The child's number, and the streams that were asked for with `"pipe"` or
+-- `pty`. They are streams like those of [net](net.md#stream). A stream goes
+-- one way: what writes to `stdin` ends it with `close()` or `await
+-- shutdown()`.
 local names = {"stdin", "stdout", "stderr"}
 
 -- Makes streams of our ends. One that fails is the child's to close.
@@ -203,6 +213,33 @@ local function start(name, argv, options)
   return self
 end
 
+--- process.spawn(argv [, options]) -> Process
+--
+-- Starts a program; it is there at once. Options:
+--
+-- - `stdin`, `stdout`, `stderr`: one of
+--   - `"inherit"`: our own (the default);
+--   - `"pipe"`: a stream, in the field of the Process of that name;
+--   - `"null"`: nothing to read; what is written is lost;
+--   - `"stdout"`, for `stderr` only: where stdout goes;
+--   - a Stream of `neap.net` or of another Process, which then belongs to the
+--     child and is closed here (what was read ahead from it stays with us);
+--   - an open file of `io`.
+-- - `cwd`: the directory to start in.
+-- - `env`: a table with all of its environment; to change a variable, start
+--   from `process.environ()`. Its PATH is where the program is looked for.
+-- - `new_group`: true makes it the leader of a new process group: then `kill`
+--   and the end of the Process reach what it has started, too (false).
+-- - `detached`: true makes it the leader of a new session, and closing,
+--   collecting and our own end let it live (false).
+-- - `user`, `group`: names or numbers to run as. Usually only root may do
+--   that.
+-- - `pty`: true gives it a terminal of its own, on all three streams (false);
+--   `rows` (24) and `cols` (80) are its size. `stdin` and `stdout` of the
+--   Process are then one and the same stream, and what is written to it is
+--   echoed there as usual; reading ends when the child has.
+--
+-- `await process.spawn(...)` may be written as well.
 function process.spawn(argv, options)
   options = arguments.options("spawn", options, spawn_options)
   return start("spawn", argv, options)
@@ -224,12 +261,29 @@ function Process:__tostring()
     self._child:closed() and " (closed)" or "")
 end
 
+--- async child:wait() -> status, signal
+--
+-- Waits for the child's end. One of the two values is nil: the status that it
+-- returned, or the name of the signal that ended it. Any number of tasks may
+-- wait, and also when it is over. Cancelling this does nothing to the child.
+--
+-- Read what a child writes to a pipe: when the pipe is full, it must wait.
 async function Process:wait() return await check_self(self, "wait"):wait() end
 
+--- child:kill([signal]) -> boolean
+--
+-- Sends a signal, a name or a number (`"SIGTERM"`); to its whole group if it
+-- has `new_group`, `detached` or `pty`. Gives false if the child has ended.
 function Process:kill(signal) return check_self(self, "kill"):kill(signal) end
 
+--- child:closed() -> boolean
+--
+-- Whether it was closed or has ended.
 function Process:closed() return check_self(self, "closed"):closed() end
 
+--- child:resize(rows, cols)
+--
+-- Sets the size of its terminal, which tells it (SIGWINCH).
 function Process:resize(rows, cols)
   check_self(self, "resize")
   if not self._pty then misuse("resize", "it has no terminal") end
@@ -244,6 +298,12 @@ local function close_streams(self)
   end
 end
 
+--- child:close()
+--
+-- Closes the streams and, unless it has ended or is `detached`, kills it
+-- (SIGKILL) without waiting. Whoever waits in it gets an error. The end of a
+-- scope (`local child <close>`) is gentler: it closes `stdin`, does what
+-- `stop` does, then closes the others. A Process that is collected is closed.
 function Process:close()
   check_self(self, "close"):close()
   close_streams(self)
@@ -271,6 +331,11 @@ local function stop(child, grace)
   error(e, 0)
 end
 
+--- async child:stop([grace]) -> status, signal
+--
+-- Ends it: SIGTERM, and SIGKILL if it is still there after `grace` seconds
+-- (5). If the task is cancelled meanwhile, SIGKILL follows at once. What is
+-- left of its group when it has ended is killed.
 async function Process:stop(grace)
   local child = check_self(self, "stop")
   if grace ~= nil then
@@ -371,6 +436,44 @@ local function check_result(argv, result)
     last_line(result.stderr)), nil, result)
 end
 
+--- async process.run(argv [, options]) -> result
+--
+-- Runs a program to its end. The result is a table:
+--
+-- - `status`: what it returned, 0 if all went well; nil if a signal ended it;
+-- - `signal`: the name of that signal, such as `"SIGKILL"`, or nil;
+-- - `stdout`, `stderr`: what it wrote, as strings (nil if not captured).
+--
+-- The run is over when the program has ended and what it wrote is read to the
+-- end: a program that it left behind, and that has its output, delays that.
+-- Options, beside those of `spawn`:
+--
+-- - `input`: a string for its standard input, which is then closed. Without it
+--   (and without `stdin`) there is nothing to read.
+-- - `capture`: false lets it write to our own streams (true); true and false
+--   may be refined by `stdout=` and `stderr=`, for example `stderr="stdout"`.
+-- - `check`: true raises a `ProcessError` if it was not successful (false).
+-- - `timeout`: seconds; then it is ended and an `asyncio.TimeoutError` raised,
+--   whose `e.stdout` and `e.stderr` are what it had written.
+-- - `grace`: seconds between asking it to end (SIGTERM) and ending it
+--   (SIGKILL), after a timeout or a cancellation (5).
+--
+-- When the task is cancelled, the child is ended in the same way, before the
+-- cancellation goes on; cancelling once more ends it at once.
+--
+-- ```lua
+-- local process = require "neap.process"
+-- local ok, e = pcall(function()
+--   local argv = {"sh", "-c", "echo no >&2; exit 3"}
+--   return await process.run(argv, {check = true})
+-- end)
+-- print(e.name, e.message, e.status, e.stderr)
+-- --> ProcessError	run sh: exit status 3: no	3	no
+-- -->
+-- local r = await process.run {"sh", "-c", "kill -9 $$"}
+-- print(r.status, r.signal)
+-- --> nil	SIGKILL
+-- ```
 async function process.run(argv, options)
   options = arguments.options("run", options, run_options)
   local seconds, grace = options.timeout, options.grace or GRACE
@@ -447,6 +550,26 @@ local function listen(self, signal)
   self._watches[#self._watches + 1] = watch
 end
 
+--- process.signals(name, ...) -> iterator
+--
+-- `for name in process.signals("SIGTERM", "SIGINT") do`: the names of the
+-- signals as they come, in place of what they usually do. From the call on,
+-- none is lost, but several of one kind that come before they are asked for
+-- may count as one. At the end of the loop they do again what they did before.
+--
+-- It may also be kept: `local signals <close> = process.signals("SIGHUP")`,
+-- then `await signals:next()`; `signals:close()` ends a loop over it, and
+-- `signals:closed()` tells whether it was closed. Any number of iterators, and
+-- a handler of `loop:add_signal_handler`, may listen to one signal: all are
+-- told. SIGKILL and SIGSTOP cannot be listened to.
+--
+-- ```lua
+-- local process = require "neap.process"
+-- local usr1 <close> = process.signals "SIGUSR1"
+-- process.kill(process.pid, "SIGUSR1")
+-- print(await usr1:next())
+-- --> SIGUSR1
+-- ```
 function process.signals(...)
   local signals = {...}
   local self = setmetatable({_watches = {}}, Signals)
@@ -458,6 +581,20 @@ end
 
 -- == Our own streams ====================================================
 
+--- process.stdin, process.stdout, process.stderr
+--
+-- Streams with the operations of [net's](net.md#stream), whatever is behind
+-- them: a terminal, a pipe, a socket or a file. Each is made when it is first
+-- used. They are beside Lua's own `io.stdin` and `io.stdout`: what those have
+-- read or not yet written (`io.stdout:flush()`) is theirs. Closing one does
+-- not close the descriptor of the process.
+--
+-- ```lua
+-- local process = require "neap.process"
+-- await process.stdout:write("one\n", "two\n")
+-- --> one
+-- --> two
+-- ```
 local function standard(number, name)
   if number > 0 then io[name]:flush() end
   local opened = core.standard(number, name)

@@ -181,7 +181,12 @@ int np_signal_watch(lua_State *L) {
   return 3;
 }
 
-/* core.kill(pid, signal) */
+/**
+ * process.kill(pid, signal)
+ *
+ * Sends a signal to any process, or to a group (a negative number). Raises an
+ * OSError (`"ESRCH"`, `"EPERM"`).
+ */
 int np_signal_kill(lua_State *L) {
   lua_Integer pid;
   int number, is_integer;
