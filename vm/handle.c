@@ -105,14 +105,27 @@ void *neap_handle_new(lua_State *L, size_t size, const neap_Class *cls) {
   return h;
 }
 
+/* The address of the metatable of the class, which the registry keeps. */
+static const void *metatable_of(lua_State *L, const neap_Class *cls) {
+  neap_Vm *vm = np_vm(L);
+  size_t at = ((uintptr_t)cls >> 4) % NP_CLASSES;
+  if (vm->classes[at].cls != cls) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, cls) == LUA_TTABLE) {
+      vm->classes[at].cls = cls;
+      vm->classes[at].metatable = lua_topointer(L, -1);
+    }
+    lua_pop(L, 1);
+  }
+  return vm->classes[at].cls == cls ? vm->classes[at].metatable : NULL;
+}
+
 void *neap_handle_test(lua_State *L, int index, const neap_Class *cls) {
   neap_Handle **box = lua_touserdata(L, index);
-  int is;
+  const void *metatable;
   if (box == NULL || !lua_getmetatable(L, index)) return NULL;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, cls);
-  is = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
-  return is ? *box : NULL;
+  metatable = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return metatable == metatable_of(L, cls) ? *box : NULL;
 }
 
 /* The name of a class as people see it: without "neap.". */

@@ -237,6 +237,8 @@ typedef struct np_Output {
   int fd;
 } np_Output;
 
+#define NP_CLASSES 16 /* a power of two */
+
 struct neap_Vm {
   lua_State *L;     /* the main state, for the host */
   lua_State *store; /* see NP_S_* */
@@ -273,6 +275,11 @@ struct neap_Vm {
   char last_source[LUA_IDSIZE]; /* cache of np_site */
   uint32_t last_number;
   uint32_t nsources;
+
+  struct { /* cache of neap_handle_test: the metatables of classes */
+    const neap_Class *cls;
+    const void *metatable;
+  } classes[NP_CLASSES];
 
   neap_Handle *handles;
   size_t nhandles; /* libuv's that are not closed yet */

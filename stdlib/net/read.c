@@ -98,8 +98,8 @@ static int overrun(lua_State *L, np_Stream *s, const char *name,
 }
 
 static void resumed(lua_State *L, int status, const char *name) {
-  const np_Stream *s = neap_handle_test(L, 1, &np_stream_class);
-  if (status < 0) np_stream_fail(L, s, status, name);
+  if (status >= 0) return;
+  np_stream_fail(L, neap_handle_test(L, 1, &np_stream_class), status, name);
 }
 
 /* == read ============================================================= */
