@@ -13,12 +13,15 @@
 
 enum {
   CLOSED = 1, COLLECTED = 2, RELEASED = 4,
-  UNBORN = 8 /* its module does not know it yet */
+  UNBORN = 8, /* its module does not know it yet */
+  LOST = 16   /* the host has closed what is libuv's, with all of its loop */
 };
 
 static void maybe_free(neap_Handle *h) {
   neap_Vm *vm = h->vm;
-  if (!(h->state & COLLECTED) || h->uv != NULL || h->pins > 0) return;
+  if (!(h->state & COLLECTED) || h->uv != NULL || h->pins > 0 ||
+      h->state & LOST)
+    return;
   if (h->cls->release != NULL && !(h->state & (RELEASED | UNBORN))) {
     h->state |= RELEASED;
     h->cls->release(h);
@@ -41,6 +44,10 @@ void neap_handle_close(neap_Handle *h) {
   h->state |= CLOSED;
   h->vm->nopen--;
   if (h->kind != 0) h->vm->limits->kinds[h->kind - 1]--;
+  if (h->uv != NULL && uv_is_closing((uv_handle_t *)h->uv)) {
+    h->state |= LOST; /* its module may not touch it any more */
+    h->uv = NULL;
+  }
   if (h->cls->close != NULL && !(h->state & UNBORN)) h->cls->close(h);
   if (h->uv != NULL) uv_close((uv_handle_t *)h->uv, on_closed);
 }
@@ -271,6 +278,19 @@ void neap_class_new(lua_State *L, const neap_Class *cls,
 
 /* == The machine's side =============================================== */
 
+/* What the host has closed is closed after a pass of the loop, and nobody
+ * tells us. */
+static void forget_lost(neap_Vm *vm) {
+  neap_Handle *h, *next;
+  for (h = vm->handles; h != NULL; h = next) {
+    next = h->next;
+    if (!(h->state & LOST)) continue;
+    h->state &= (uint8_t)~LOST;
+    vm->nhandles--;
+    maybe_free(h);
+  }
+}
+
 /* Closes whatever is open and waits till libuv has closed it all. */
 void np_handle_close_all(neap_Vm *vm) {
   neap_Handle *h, *next;
@@ -278,9 +298,9 @@ void np_handle_close_all(neap_Vm *vm) {
     next = h->next; /* closing frees nothing at once that is in the list */
     neap_handle_close(h);
   }
-  uv_ref((uv_handle_t *)&vm->async);
-  while (vm->nhandles > 0) (void)uv_run(vm->loop, UV_RUN_ONCE);
-  uv_unref((uv_handle_t *)&vm->async);
+  np_loop_pass(vm, 0);
+  forget_lost(vm);
+  while (vm->nhandles > 0) np_loop_pass(vm, 1);
 }
 
 /* asyncio._handles() -> how many handles are open; for tests */

@@ -7,6 +7,8 @@
  * again; an idle handle keeps that from blocking while the ring is not
  * empty. Timers are in one heap over one uv_timer. No Lua here.
  */
+#include <poll.h>
+
 #include "vm.h"
 
 #define SLICE_NODES 64     /* a poll costs as much as five switches */
@@ -19,7 +21,7 @@ uint64_t neap_now(void) { return uv_hrtime(); }
 static void on_idle(uv_idle_t *idle) { (void)idle; }
 
 static void start_idle(neap_Vm *vm) {
-  if (vm->idling) return;
+  if (vm->idling || uv_is_closing((uv_handle_t *)&vm->idle)) return;
   (void)uv_idle_start(&vm->idle, on_idle);
   vm->idling = 1;
 }
@@ -101,17 +103,10 @@ static void go_on_stopping(neap_Vm *vm) {
   else np_cancel_all(vm);
 }
 
-static void on_check(uv_check_t *check) {
-  neap_Vm *vm = check->data;
-  uint64_t start;
+/* What is ready, for a slice. */
+static void run_slice(neap_Vm *vm) {
+  uint64_t start = 0;
   size_t ran = 0, look = 16, n;
-  if (vm->turning) return;
-  vm->turning = 1;
-  np_poke_enter(vm);
-  if (np_wants(vm, ~0)) np_attend(vm);
-  if (vm->stopping) go_on_stopping(vm);
-  fire_due(vm);
-  start = 0;
   while (ran < SLICE_NODES && (n = np_ring_count(&vm->ready)) > 0) {
     run_turn(vm, n);
     ran += n;
@@ -123,22 +118,102 @@ static void on_check(uv_check_t *check) {
     }
     if (vm->soon) fire_due(vm);
   }
+}
+
+/* 1 if there is something to do that needs no event. */
+static int is_ready(neap_Vm *vm) {
+  return np_ring_count(&vm->ready) > 0 || vm->posts != NULL || vm->posted;
+}
+
+static void turn(neap_Vm *vm) {
+  if (vm->turning) return;
+  vm->turning = 1;
+  np_poke_enter(vm);
+  if (np_wants(vm, ~0)) np_attend(vm);
+  if (vm->stopping) go_on_stopping(vm);
+  if (vm->posted || vm->posts != NULL) np_inbox_run(vm);
+  fire_due(vm);
+  run_slice(vm);
   if (vm->stopping) go_on_stopping(vm);
   np_poke_leave(vm);
   vm->turning = 0;
-  if (np_ring_count(&vm->ready) == 0) {
+  if (is_ready(vm)) {
+    start_idle(vm);
+  } else {
     if (vm->idling) uv_idle_stop(&vm->idle);
     vm->idling = 0;
-    if (vm->npool > 1024) np_pool_trim(vm);
+    if (vm->npool > 1024 && !vm->closing) np_pool_trim(vm);
   }
   arm(vm);
 }
 
-static void on_async(uv_async_t *async) { (void)async; }
+static void on_check(uv_check_t *check) { turn(check->data); }
 
-void np_loop_pass(neap_Vm *vm) {
+static void on_async(uv_async_t *async) {
+  neap_Vm *vm = async->data;
+  vm->posted = 1;
+}
+
+/* == Driving ========================================================== */
+
+int np_loop_lost(neap_Vm *vm) {
+  return uv_is_closing((uv_handle_t *)&vm->check);
+}
+
+/* Turns go on without the loop, so that what is left can end. */
+static void pass_alone(neap_Vm *vm, int wait) {
+  (void)uv_run(vm->loop, UV_RUN_NOWAIT);
+  vm->posted = 1;
+  turn(vm);
+  if (wait && !is_ready(vm)) uv_sleep(1);
+}
+
+void np_loop_pass(neap_Vm *vm, int wait) {
+  if (np_loop_lost(vm)) {
+    pass_alone(vm, wait);
+    return;
+  }
+  np_loop_hold(vm);
   (void)uv_run(vm->loop,
-               np_ring_count(&vm->ready) > 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+               wait && !is_ready(vm) ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+  np_loop_release(vm);
+}
+
+void np_loop_hold(neap_Vm *vm) {
+  if (vm->holds++ == 0) uv_ref((uv_handle_t *)&vm->async);
+}
+
+void np_loop_release(neap_Vm *vm) {
+  if (--vm->holds == 0) uv_unref((uv_handle_t *)&vm->async);
+}
+
+int neap_backend_fd(neap_Vm *vm) { return uv_backend_fd(vm->loop); }
+
+int neap_backend_timeout(neap_Vm *vm) {
+  int timeout;
+  if (is_ready(vm) || np_loop_lost(vm)) return 0;
+  uv_update_time(vm->loop);
+  np_loop_hold(vm); /* or libuv says 0 when it knows of nothing */
+  timeout = uv_backend_timeout(vm->loop);
+  np_loop_release(vm);
+  return timeout;
+}
+
+int neap_poll(neap_Vm *vm, int timeout_ms) {
+  struct pollfd fd = {neap_backend_fd(vm), POLLIN, 0};
+  int wait = neap_backend_timeout(vm);
+  if (timeout_ms >= 0 && (wait < 0 || wait > timeout_ms)) wait = timeout_ms;
+  if (wait != 0) (void)poll(&fd, 1, wait);
+  np_loop_pass(vm, 0);
+  return vm->nlive > 0 || uv_loop_alive(vm->loop);
+}
+
+int neap_run_for(neap_Vm *vm, double seconds) {
+  uint64_t start = uv_hrtime();
+  uint64_t budget = seconds > 0 ? (uint64_t)(seconds * 1e9) : 0;
+  do np_loop_pass(vm, 0);
+  while (is_ready(vm) && uv_hrtime() - start < budget);
+  return is_ready(vm);
 }
 
 /* == Opening and closing ============================================== */
@@ -151,6 +226,7 @@ int np_loop_open(neap_Vm *vm) {
   }
   np_ring_init(&vm->ready);
   np_heap_init(&vm->timers);
+  if ((vm->inbox = np_inbox_new(vm)) == NULL) return UV_ENOMEM;
   if ((err = uv_async_init(vm->loop, &vm->async, on_async)) < 0) return err;
   (void)uv_check_init(vm->loop, &vm->check); /* these cannot fail */
   (void)uv_idle_init(vm->loop, &vm->idle);
@@ -168,15 +244,22 @@ static void on_closed(uv_handle_t *handle) {
   vm->uv_open--;
 }
 
+static void close_one(neap_Vm *vm, void *handle) {
+  if (uv_is_closing(handle)) return; /* the host has done that */
+  vm->uv_open++;
+  uv_close(handle, on_closed);
+}
+
 void np_loop_close(neap_Vm *vm) {
+  if (vm->inbox != NULL) np_inbox_close(vm->inbox);
   if (vm->uv_open) {
-    vm->uv_open = 4;
-    uv_ref((uv_handle_t *)&vm->async);
-    uv_close((uv_handle_t *)&vm->check, on_closed);
-    uv_close((uv_handle_t *)&vm->idle, on_closed);
-    uv_close((uv_handle_t *)&vm->timer, on_closed);
-    uv_close((uv_handle_t *)&vm->async, on_closed);
-    while (vm->uv_open > 0) (void)uv_run(vm->loop, UV_RUN_ONCE);
+    vm->uv_open = 0;
+    close_one(vm, &vm->check);
+    close_one(vm, &vm->idle);
+    close_one(vm, &vm->timer);
+    close_one(vm, &vm->async);
+    do (void)uv_run(vm->loop, UV_RUN_NOWAIT); /* closed by whomever */
+    while (vm->uv_open > 0);
   }
   np_ring_free(&vm->ready);
   np_heap_free(&vm->timers);

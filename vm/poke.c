@@ -164,11 +164,14 @@ void np_poke(neap_Vm *vm, int want) {
 
 void np_poke_enter(neap_Vm *vm) {
   vm->poke.thread = pthread_self();
+  __atomic_store_n(&vm->inbox->inside, (uintptr_t)pthread_self(),
+                   __ATOMIC_RELAXED);
   __atomic_store_n(&vm->poke.inside, 1, __ATOMIC_SEQ_CST);
 }
 
 void np_poke_leave(neap_Vm *vm) {
   sigset_t before;
+  __atomic_store_n(&vm->inbox->inside, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&vm->poke.inside, 0, __ATOMIC_SEQ_CST);
   if (__atomic_load_n(&vm->poke.senders, __ATOMIC_SEQ_CST) == 0 &&
       __atomic_load_n(&vm->poke.flying, __ATOMIC_SEQ_CST) == 0)

@@ -713,6 +713,13 @@ void np_context_push(lua_State *L) {
   }
 }
 
+void np_no_context(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  if (vm->current != NULL) return;
+  lua_newtable(L);
+  lua_rawseti(L, LUA_REGISTRYINDEX, vm->ref[NP_R_CONTEXT]);
+}
+
 /* _context() -> the table of context variables, or nil */
 static int context_get(lua_State *L) {
   np_context_push(L);

@@ -201,11 +201,7 @@ fail:
 
 /* A pass that waits even if nothing in the loop can end the waiting but
  * another thread or a signal. */
-static void pass(neap_Vm *vm) {
-  uv_ref((uv_handle_t *)&vm->async);
-  np_loop_pass(vm);
-  uv_unref((uv_handle_t *)&vm->async);
-}
+static void pass(neap_Vm *vm) { np_loop_pass(vm, 1); }
 
 void neap_spawn(lua_State *L, int nargs, const char *name) {
   int line;
@@ -303,16 +299,30 @@ static int finish(lua_State *L) {
   return 0;
 }
 
+/* What was submitted before is still done. */
+static void refuse_submissions(neap_Vm *vm) {
+  np_inbox_lock(vm->inbox);
+  vm->inbox->refusing = 1;
+  np_inbox_unlock(vm->inbox);
+  do {
+    vm->posted = 1;
+    np_loop_pass(vm, 0);
+  } while (vm->posts != NULL || vm->posted);
+}
+
 void neap_vm_free(neap_Vm *vm) {
   if (vm == NULL) return;
   np_watch_stop(vm);
   if (vm->ref[NP_R_HANDLES] != 0) { /* it was opened, all but the Lua half */
     vm->exiting = 0;
+    if (np_loop_lost(vm)) np_handle_close_all(vm); /* nothing may use them */
+    refuse_submissions(vm);
     lua_settop(vm->L, 0);
     lua_pushcfunction(vm->L, finish);
     if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) lua_settop(vm->L, 0);
     np_handle_close_all(vm);
   }
+  np_workers_stop(vm);
   vm->closing = 1;
   if (vm->L != NULL) {
     /* Objects that are collected last may still have to be closed. */

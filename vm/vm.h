@@ -23,6 +23,7 @@
 
 #include "buf.h"
 #include "heap.h"
+#include "inbox.h"
 #include "neap.h"
 #include "ring.h"
 #include "slab.h"
@@ -288,6 +289,10 @@ struct neap_Vm {
                     * is left, for finalizers that come later */
   int failed, debug;
   np_Poke poke;
+  np_Inbox *inbox;  /* what other threads have for it */
+  np_Post *posts;   /* taken out of it, to be run */
+  struct np_Workers *workers;
+  int workers_most; /* 0: nothing was said */
   int wants;    /* NP_WANT_*, set by others: see poke.c */
   int patience; /* a hook lets the script go on for a while */
   int stopping; /* every task is to end: see neap_stop */
@@ -305,7 +310,8 @@ struct neap_Vm {
   uv_timer_t timer;
   uv_async_t async;
   uint64_t armed; /* deadline that `timer` is set to, 0 if none */
-  int idling, turning, soon, uv_open;
+  int idling, turning, soon, posted, uv_open;
+  int holds; /* who keeps the loop running though libuv knows of nothing */
 
   np_Slab *slab;
   lua_Alloc alloc;
@@ -399,8 +405,16 @@ void np_ready(neap_Vm *vm, np_Node *node);
 /* Room for one node more; 0, or UV_ENOMEM. */
 int np_reserve(neap_Vm *vm);
 
-/* One pass of the loop: waits for events if nothing is ready. */
-void np_loop_pass(neap_Vm *vm);
+/* One pass of the loop: waits for events if nothing is ready and `wait`. */
+void np_loop_pass(neap_Vm *vm, int wait);
+
+/* 1 if the host has closed all handles of its loop, and so ours. */
+int np_loop_lost(neap_Vm *vm);
+
+/* The loop is kept running until released as often: what a task waits for
+ * may come from outside of libuv. */
+void np_loop_hold(neap_Vm *vm);
+void np_loop_release(neap_Vm *vm);
 
 /* == pool.c: slots and threads ======================================== */
 
@@ -536,6 +550,8 @@ void np_batch_cancel_all(neap_Vm *vm, int flags);
 
 /* Pushes the table of context variables in force, or nil. */
 void np_context_push(lua_State *L);
+/* Outside of tasks there are no context variables from now on. */
+void np_no_context(lua_State *L);
 
 /* == future.c ========================================================= */
 
@@ -732,6 +748,11 @@ void np_poke_look(lua_State *L);
 
 /* Between steps: does what is wanted. */
 void np_attend(neap_Vm *vm);
+
+/* == worker.c ========================================================= */
+
+/* Ends the worker threads, which have nothing left to do. */
+void np_workers_stop(neap_Vm *vm);
 
 /* == watch.c, dump.c: seeing ========================================== */
 

@@ -62,7 +62,7 @@ static void file_close(neap_Handle *h) {
   np_File *f = (np_File *)h;
   np_Job *job, *next;
   (void)neap_wake(&f->reader, NEAP_ECLOSED);
-  if (f->polls) (void)uv_poll_stop(&f->poll);
+  if (f->polls && h->uv != NULL) (void)uv_poll_stop(&f->poll);
   if (f->fd < 0) return;
   for (job = f->first; job != NULL; job = next) {
     next = job->next;

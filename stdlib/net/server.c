@@ -47,7 +47,8 @@ typedef struct Server {
 /* == libuv's side ===================================================== */
 
 static void polling_stop(Server *v) {
-  if (v->polling) (void)uv_poll_stop(&v->poll); /* it always gives 0 */
+  if (v->polling && v->handle.uv != NULL)
+    (void)uv_poll_stop(&v->poll); /* it always gives 0 */
   v->polling = 0;
 }
 

@@ -78,7 +78,7 @@ static void udp_close(neap_Handle *h) {
   Udp *u = (Udp *)h;
   (void)neap_wake(&u->receiver, NEAP_ECLOSED);
   senders_wake(u, NEAP_ECLOSED);
-  if (u->polling) (void)uv_poll_stop(&u->poll);
+  if (u->polling && h->uv != NULL) (void)uv_poll_stop(&u->poll);
   u->polling = 0;
   if (u->is_open) (void)close(u->fd);
   u->is_open = 0;

@@ -2,6 +2,7 @@
  * driving.c - a machine is driven by itself, by the host's loop, or bit by
  * bit, and can be stopped.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -144,12 +145,201 @@ static void test_stop_blocked(void) {
   (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* == Polled by a foreign loop ========================================= */
+
+/* A loop of poll(2), which knows nothing of libuv; -> how often it woke. */
+static int foreign_loop(Machine *m) {
+  int passes = 0;
+  do {
+    struct pollfd fd = {neap_backend_fd(m->vm), POLLIN, 0};
+    if (poll(&fd, 1, neap_backend_timeout(m->vm)) < 0) abort();
+    passes++;
+  } while (neap_poll(m->vm, 0));
+  return passes;
+}
+
+static void test_poll(void) {
+  Machine m;
+  machine_open(&m, NULL);
+  expect(neap_poll(m.vm, 0) == 0); /* nothing is there */
+  machine_start(&m, "local net = require 'neap.net'\n"
+                    "local server <close> = net.listen{host = '127.0.0.1'}\n"
+                    "local async function shout(conn)\n"
+                    "  for line in conn:lines() do\n"
+                    "    await conn:write(line:upper(), '\\n') end\n"
+                    "end\n"
+                    "asyncio.create_task(server:serve(shout))\n"
+                    "local port = server:sockname().port\n"
+                    "local host = '127.0.0.1'\n"
+                    "local conn <close> = await net.connect(host, port)\n"
+                    "for i = 1, 20 do\n"
+                    "  await conn:write('x\\n')\n"
+                    "  assert(await conn:read_line() == 'X')\n"
+                    "  if i % 5 == 0 then await asyncio.sleep(0.002) end\n"
+                    "end\n"
+                    "done = 1");
+  (void)foreign_loop(&m);
+  expect(machine_count(&m, "done") == 1);
+  machine_close(&m);
+}
+
+/* It sleeps while it waits: a busy loop would wake without end. */
+static void test_poll_sleeps(void) {
+  Machine m;
+  uint64_t start = neap_now();
+  int passes;
+  machine_open(&m, NULL);
+  machine_start(&m, "await asyncio.sleep(0.3)");
+  passes = foreign_loop(&m);
+  expect(neap_now() - start >= 300000000);
+  expect(passes < 100);
+  /* Waits in neap_poll itself, and no longer than it may. */
+  machine_start(&m, "await asyncio.sleep(0.05) done = 1");
+  for (passes = 0; machine_count(&m, "done") == 0; passes++)
+    (void)neap_poll(m.vm, -1);
+  expect(passes < 100);
+  machine_start(&m, "await asyncio.sleep(1000)");
+  expect(neap_poll(m.vm, 0) == 1);
+  expect(neap_poll(m.vm, 1) == 1);
+  machine_close(&m);
+}
+
+static void on_submitted(lua_State *L, void *data) {
+  (void)data;
+  lua_pushboolean(L, 1);
+  lua_setglobal(L, "submitted");
+}
+
+static void *submitter(void *ud) {
+  expect(neap_submit(ud, on_submitted, NULL) == 0);
+  return NULL;
+}
+
+/* A thread's submission makes the descriptor readable, with no task there. */
+static void test_poll_wakes(void) {
+  Machine m;
+  pthread_t thread;
+  int is = 0;
+  machine_open(&m, NULL);
+  (void)neap_poll(m.vm, 0);
+  expect(neap_backend_timeout(m.vm) == -1);
+  if (pthread_create(&thread, NULL, submitter, m.vm) != 0) abort();
+  while (!is) {
+    struct pollfd fd = {neap_backend_fd(m.vm), POLLIN, 0};
+    expect(poll(&fd, 1, neap_backend_timeout(m.vm)) >= 0);
+    (void)neap_poll(m.vm, 0);
+    lua_getglobal(m.L, "submitted");
+    is = lua_toboolean(m.L, -1);
+    lua_pop(m.L, 1);
+  }
+  pthread_join(thread, NULL);
+  machine_close(&m);
+}
+
+/* A frame gets its budget and no more: there is work without end. */
+static void test_run_for(void) {
+  Machine m;
+  int frames;
+  machine_open(&m, NULL);
+  machine_start(&m, "n = 0\n"
+                    "while n < 20000 do n = n + 1 await asyncio.sleep(0) end");
+  expect(neap_run_for(m.vm, 0) == 1); /* one slice */
+  expect(machine_count(&m, "n") > 0 && machine_count(&m, "n") < 20000);
+  for (frames = 0; neap_run_for(m.vm, 0.0005); frames++) continue;
+  expect(machine_count(&m, "n") == 20000 && frames > 0);
+  machine_start(&m, "await asyncio.sleep(1000)");
+  expect(neap_run_for(m.vm, 1000) == 0); /* nothing is ready: it returns */
+  machine_close(&m);
+}
+
+/* == On the host's loop =============================================== */
+
+/* later(): waits for a token that nobody gives back */
+static int later(lua_State *L) {
+  neap_Token **kept = lua_touserdata(L, lua_upvalueindex(1));
+  *kept = neap_token_new(L, NULL, NULL);
+  return neap_token_await(L, *kept);
+}
+
+static void *resolver(void *ud) {
+  (void)neap_token_resolve(ud, NULL, 0);
+  return NULL;
+}
+
+static neap_Token *start_later(Machine *m) {
+  static neap_Token *token;
+  token = NULL;
+  lua_pushlightuserdata(m->L, &token);
+  lua_pushcclosure(m->L, later, 1);
+  neap_async(m->L, "later");
+  lua_setglobal(m->L, "later");
+  machine_start(m, "await later() done = 1");
+  while (token == NULL) (void)neap_poll(m->vm, 0);
+  return token;
+}
+
+/* uv_run goes on while a task waits for a token. */
+static void test_token_keeps_loop(void) {
+  uv_loop_t loop;
+  Machine m;
+  pthread_t thread;
+  if (uv_loop_init(&loop) < 0) abort();
+  machine_open(&m, &loop);
+  if (pthread_create(&thread, NULL, resolver, start_later(&m)) != 0) abort();
+  expect(uv_run(&loop, UV_RUN_DEFAULT) == 0);
+  expect(machine_count(&m, "done") == 1);
+  pthread_join(thread, NULL);
+  machine_close(&m);
+  expect(uv_loop_close(&loop) == 0);
+}
+
+static void close_it(uv_handle_t *handle, void *ud) {
+  (void)ud;
+  if (!uv_is_closing(handle)) uv_close(handle, NULL);
+}
+
+/* The host closes every handle of its loop, then frees the machine. */
+static void lost_loop(int passes) {
+  uv_loop_t loop;
+  Machine m;
+  neap_Token *token;
+  if (uv_loop_init(&loop) < 0) abort();
+  machine_open(&m, &loop);
+  token = start_later(&m);
+  machine_start(&m, "local net = require 'neap.net'\n"
+                    "local server = net.listen{host = '127.0.0.1'}\n"
+                    "asyncio.create_task(server:serve(function() end))\n"
+                    "local fs = require 'neap.fs'\n"
+                    "asyncio.create_task(fs.read_file('Makefile'))\n"
+                    "local a, b = net.pair()\n"
+                    "asyncio.create_task(a:read(1))\n"
+                    "local _ <close> = asyncio.defer(async function()\n"
+                    "  await asyncio.sleep(0.001) end)\n"
+                    "await asyncio.sleep(1000)");
+  lua_settop(m.L, 0);
+  (void)neap_poll(m.vm, 0);
+  uv_walk(&loop, close_it, NULL);
+  while (passes-- > 0) (void)uv_run(&loop, UV_RUN_NOWAIT);
+  machine_close(&m);
+  expect(neap_token_resolve(token, NULL, 0) == 0);
+  (void)uv_run(&loop, UV_RUN_NOWAIT);
+  expect(uv_loop_close(&loop) == 0);
+}
+
 /* == All of them ====================================================== */
 
 int main(void) {
   test_stop();
   test_stop_by_signal();
   test_stop_blocked();
+  test_poll();
+  test_poll_sleeps();
+  test_poll_wakes();
+  test_run_for();
+  test_token_keeps_loop();
+  lost_loop(0);
+  lost_loop(1);
+  lost_loop(5);
   if (failures == 0) printf("driving: ok\n");
   return failures != 0;
 }

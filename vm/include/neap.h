@@ -386,6 +386,39 @@ typedef struct neap_Error {
  */
 NEAP_API const neap_Error *neap_error(lua_State *L, int index);
 
+/* == Driving: who runs the loop ======================================= */
+
+/*
+ * There are three ways, which may be mixed: neap_run and neap_wait above;
+ * the host's own uv_run on the loop of the options, which needs no call; and
+ * neap_poll from any other loop. All of them on the machine's thread and
+ * outside of any task, callback or run of its loop.
+ */
+
+/*
+ * One pass: waits at most `timeout_ms` for something to do (0: not at all,
+ * -1: until there is something), and does a slice of it, see neap_run_for.
+ * Returns 1 while tasks are left or something is open in the loop, else 0.
+ */
+NEAP_API int neap_poll(neap_Vm *vm, int timeout_ms);
+
+/*
+ * For the host's poll, select or epoll: the machine has something to do when
+ * this descriptor is readable, and at the latest after so many milliseconds
+ * (0: now, -1: no limit). Then call neap_poll(vm, 0). The descriptor stays
+ * the same, the time must be asked for before each wait.
+ */
+NEAP_API int neap_backend_fd(neap_Vm *vm);
+NEAP_API int neap_backend_timeout(neap_Vm *vm);
+
+/*
+ * For a loop with a frame to draw: does what is ready, without waiting, for
+ * about so many seconds, and returns 1 if there is more that is ready now.
+ * A task is not interrupted. One slice, which is at most 64 steps of tasks
+ * or 50 microseconds and the step in which they end, is always done.
+ */
+NEAP_API int neap_run_for(neap_Vm *vm, double seconds);
+
 /* == Async functions in C ============================================= */
 
 /*
@@ -461,6 +494,263 @@ NEAP_API int neap_waiting(const neap_Wait *w);
  * `done` gets status 0 and finds the count of values by lua_gettop.
  */
 NEAP_API int neap_await_value(lua_State *L, int index, neap_Done done);
+
+/* == Values: what crosses threads ===================================== */
+
+enum {
+  NEAP_NIL, NEAP_BOOLEAN, NEAP_INTEGER, NEAP_NUMBER, NEAP_STRING,
+  NEAP_POINTER /* a light userdata */
+};
+
+/*
+ * A value outside of any machine. What a function takes is copied, strings
+ * too; a string may have zeros in it, and what is given has one behind it.
+ */
+typedef struct neap_Value {
+  int type; /* NEAP_NIL ... */
+  union {
+    int boolean;
+    lua_Integer integer;
+    lua_Number number;
+    const char *string;
+    void *pointer;
+  } as;
+  size_t length; /* of the string */
+} neap_Value;
+
+static inline neap_Value neap_nil(void) {
+  neap_Value v = {NEAP_NIL, {0}, 0};
+  return v;
+}
+static inline neap_Value neap_boolean(int b) {
+  neap_Value v = {NEAP_BOOLEAN, {0}, 0};
+  v.as.boolean = b != 0;
+  return v;
+}
+static inline neap_Value neap_integer(lua_Integer i) {
+  neap_Value v = {NEAP_INTEGER, {0}, 0};
+  v.as.integer = i;
+  return v;
+}
+static inline neap_Value neap_number(lua_Number n) {
+  neap_Value v = {NEAP_NUMBER, {0}, 0};
+  v.as.number = n;
+  return v;
+}
+static inline neap_Value neap_lstring(const char *s, size_t length) {
+  neap_Value v = {NEAP_STRING, {0}, 0};
+  v.as.string = s;
+  v.length = length;
+  return v;
+}
+static inline neap_Value neap_string(const char *s) {
+  size_t n = 0;
+  while (s[n] != '\0') n++;
+  return neap_lstring(s, n);
+}
+static inline neap_Value neap_pointer(void *p) {
+  neap_Value v = {NEAP_POINTER, {0}, 0};
+  v.as.pointer = p;
+  return v;
+}
+
+/* == Tokens: a wait that any thread may end =========================== */
+
+/*
+ * For an operation that ends by a callback which is not libuv's, on whatever
+ * thread. An async function takes a token, gives it to the operation and
+ * waits:
+ *
+ *   static void on_rows(void *token, int count) {
+ *     neap_Value rows = neap_integer(count);
+ *     neap_token_resolve(token, &rows, 1);
+ *   }
+ *
+ *   static int async_count(lua_State *L) {
+ *     const char *table = luaL_checkstring(L, 1);
+ *     neap_Token *token = neap_token_new(L, NULL, NULL);
+ *     db_count(table, on_rows, token);
+ *     return neap_token_await(L, token);
+ *   }
+ *
+ * The token is the operation's from neap_token_new on, until it gives it back
+ * by neap_token_resolve or neap_token_reject, which must be called once,
+ * whatever has become of the task and even of the machine.
+ */
+typedef struct neap_Token neap_Token;
+
+/*
+ * Makes a token and pushes an object that must stay on the stack until
+ * neap_token_await. `cancelled` (may be NULL) is called on the machine's
+ * thread with `data`, at most once, if the task is cancelled before the token
+ * is given back, or never comes to wait. It may give the token back itself.
+ * Raises outside of a task, like neap_await_check, and out of memory.
+ */
+NEAP_API neap_Token *neap_token_new(lua_State *L,
+                                    void (*cancelled)(void *data),
+                                    void *data);
+
+/*
+ * Parks the running task until the token has been given back; at once if
+ * that has happened. Written `return neap_token_await(L, token)`: the values
+ * are those of the await.
+ */
+NEAP_API int neap_token_await(lua_State *L, neap_Token *token);
+
+/*
+ * Give the token back, from any thread: with `n` values, or with an error,
+ * which the script gets as from neap_fail: an asyncio.OSError for a negative
+ * `status` ("MESSAGE: reason"), an asyncio.Error for 0. Return 1; or 0 if the
+ * task was cancelled before. `cancelled` has returned by then or will never
+ * be called, so do not hold a lock that it takes. The token is void.
+ */
+NEAP_API int neap_token_resolve(neap_Token *token, const neap_Value *values,
+                                int n);
+NEAP_API int neap_token_reject(neap_Token *token, int status,
+                               const char *message);
+
+/* 1 if the task was cancelled: the result will not be looked at. From any
+ * thread that has the token. */
+NEAP_API int neap_token_cancelled(neap_Token *token);
+
+/* == Worker threads: C functions that block =========================== */
+
+/*
+ * What is done on a thread of the machine's own, of which there are as many
+ * as there is work for, up to neap_set_workers. An async function fills a
+ * job and waits for it:
+ *
+ *   static void sum_run(void *job) { ... }     on a worker, no Lua
+ *   static int sum_done(lua_State *L, void *job) {
+ *     lua_pushinteger(L, ((Sum *)job)->result);
+ *     return 1;
+ *   }
+ *   static const neap_Work sum_work = {"sum", sum_run, sum_done, NULL, NULL};
+ *
+ *   static int async_sum(lua_State *L) {
+ *     int n = (int)luaL_checkinteger(L, 1);
+ *     Sum *sum = neap_work_new(L, sizeof *sum, &sum_work);
+ *     sum->n = n;
+ *     return neap_work_await(L, sum);
+ *   }
+ *
+ * A task that is cancelled goes on at once. A job that has not begun by then
+ * never will; one that runs is told by `cancel` and runs to its end, and
+ * neap_vm_free waits for that. Its memory stays as long as it runs.
+ */
+typedef struct neap_Work {
+  const char *name;                   /* what is waited for, to people */
+  void (*run)(void *job);             /* on a worker thread */
+  int (*done)(lua_State *L, void *job); /* on the task's stack; as neap_Done */
+  void (*cancel)(void *job);  /* NULL, or called on the machine's thread while
+                               * `run` may be running, to make it end soon */
+  void (*release)(void *job); /* NULL, or called on the machine's thread just
+                               * before the job's memory is freed; no Lua */
+} neap_Work;
+
+/*
+ * Makes a job: `size` bytes, zeroed, and pushes an object that must stay on
+ * the stack until neap_work_await: read the arguments before. `work` must
+ * live as long as the machine. Raises outside of a task, like
+ * neap_await_check, and out of memory.
+ */
+NEAP_API void *neap_work_new(lua_State *L, size_t size,
+                             const neap_Work *work);
+
+/* Hands the job to a worker thread and parks the running task until it is
+ * done. Written `return neap_work_await(L, job)`. */
+NEAP_API int neap_work_await(lua_State *L, void *job);
+
+/* 1 if the task was cancelled: for `run`, to end soon. */
+NEAP_API int neap_work_cancelled(void *job);
+
+/* How many worker threads there may be, 4 if nothing was said; 1 to 1024.
+ * Those that are there already stay. */
+NEAP_API void neap_set_workers(neap_Vm *vm, int n);
+
+/* == Other threads: what they may have done in a machine ============== */
+
+/*
+ * These may be called from any thread, the machine's own too, as long as the
+ * machine is there: whoever frees it sees to it that nobody calls neap_submit
+ * or neap_call_start for it any more. Not from signal handlers.
+ */
+
+/*
+ * Has f(L, data) called on the machine's thread, once, in the loop's next
+ * turn and outside of any task. It may raise, which goes to the loop's
+ * exception handler. Calls come in the order in which they were submitted.
+ * 0; UV_ENOMEM; or NEAP_ECLOSED if the machine is being freed. What was
+ * submitted before that is still called.
+ */
+NEAP_API int neap_submit(neap_Vm *vm, void (*f)(lua_State *L, void *data),
+                         void *data);
+
+/* A call of a script's function by another thread, and what comes of it. */
+typedef struct neap_Call neap_Call;
+
+/*
+ * Starts a task that runs the function `name`, a global or a field of one
+ * ("handlers.login"), plain or async, with `n` arguments. NULL if memory is
+ * out or the machine is being freed. It is yours to free.
+ */
+NEAP_API neap_Call *neap_call_start(neap_Vm *vm, const char *name,
+                                    const neap_Value *args, int n);
+
+/*
+ * Waits until the call has ended, at most `timeout_ms` (-1: without limit).
+ * LUA_OK; LUA_ERRRUN, also if there is no such function or a result is of a
+ * type that cannot leave the machine; LUA_ERRMEM; NEAP_ECANCELED; or
+ * UV_ETIMEDOUT if it has not ended yet. UV_EBUSY on the machine's own thread
+ * inside of a task or callback, where it could never end.
+ */
+NEAP_API int neap_call_wait(neap_Call *call, int timeout_ms);
+
+/* After LUA_OK: the results and their count. Lent until neap_call_free. */
+NEAP_API const neap_Value *neap_call_values(const neap_Call *call, int *n);
+
+/* After an error: its text as neap_error_text has it. Lent until
+ * neap_call_free. NULL if there is none. */
+NEAP_API const char *neap_call_error(const neap_Call *call);
+
+/* Cancels the task, if it has not ended. The machine may be gone. */
+NEAP_API void neap_call_cancel(neap_Call *call);
+
+/* Lets go of the call; the task goes on. The machine may be gone. NULL is
+ * allowed. */
+NEAP_API void neap_call_free(neap_Call *call);
+
+/* == Events: a queue from C into scripts ============================== */
+
+/*
+ * An object that scripts read from, and C puts into from any thread:
+ *
+ *   for name, x, y in events:items() do ... end
+ *   local name, x, y = await events:get()
+ *
+ * items() ends when the queue was closed and is empty, get() then raises a
+ * QueueShutDown. Several tasks may read; each event goes to one. Scripts
+ * have also qsize() and close().
+ */
+typedef struct neap_Events neap_Events;
+
+/*
+ * Pushes a new queue, for at most `bound` events (0: no limit), and returns
+ * what C has of it, which is yours to free. Raises when memory is out.
+ */
+NEAP_API neap_Events *neap_events_new(lua_State *L, size_t bound);
+
+/*
+ * Puts an event of `n` values, at least one, at the end, from any thread. 0;
+ * UV_EAGAIN if the queue is full; UV_ENOMEM; or NEAP_ECLOSED if it was
+ * closed, by either side, or the machine is gone.
+ */
+NEAP_API int neap_events_push(neap_Events *events, const neap_Value *values,
+                              int n);
+
+/* Lets nothing more in, and frees C's side of it, from any thread. Scripts
+ * read what is left. NULL is allowed. */
+NEAP_API void neap_events_free(neap_Events *events);
 
 /* == Timers: many deadlines over one libuv timer ======================= */
 
