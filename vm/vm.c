@@ -252,7 +252,8 @@ int neap_wait(lua_State *L, int index, int *nresults) {
  * itself for ever. */
 static void run_left(neap_Vm *vm) {
   size_t left = np_ring_count(&vm->ready);
-  while (left-- > 0 && np_ring_count(&vm->ready) > 0) np_loop_pass(vm);
+  while (left-- > 0 && np_ring_count(&vm->ready) > 0)
+    np_loop_pass(vm, 0);
 }
 
 void neap_finish(lua_State *L) {
