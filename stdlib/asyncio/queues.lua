@@ -114,8 +114,9 @@ local reasons = {get = "empty", put = "full"}
 
 -- "Queue (3 items)"
 function Queue:__tostring()
-  return ("%s (%d item%s)"):format(getmetatable(self).__name, self[SIZE],
-                                   self[SIZE] == 1 and "" or "s")
+  local n = self:qsize()
+  return ("%s (%d item%s)"):format(getmetatable(self).__name, n,
+                                   n == 1 and "" or "s")
 end
 
 -- For dump.lua.

@@ -99,6 +99,11 @@ local function complete_line(self, line, cursor)
   self.editor:_insert(#common > typed and common:sub(typed + 1) or nil)
 end
 
+-- An interrupt cancels us; it is over when the line is given up.
+local function took_cancel()
+  asyncio.current_task():uncancel()
+end
+
 -- A line; nil at the end; false if it was given up.
 function Terminal:read(prompt)
   local editor = self.editor
@@ -110,6 +115,7 @@ function Terminal:read(prompt)
     local ok, what, text, cursor = asyncio.catch(await, editor:_next())
     if not ok then
       if self.exiting or editor:closed() then error(what, 0) end
+      took_cancel()
       editor:_clear()
       return false
     elseif what == "line" then
@@ -118,7 +124,11 @@ function Terminal:read(prompt)
       return nil
     end
     local fine = asyncio.catch(complete_line, self, text, cursor)
-    if not fine then editor:_clear() return false end
+    if not fine then
+      took_cancel()
+      editor:_clear()
+      return false
+    end
   end
 end
 
@@ -244,7 +254,9 @@ local function await_end(self, task)
     end
   end
   if self.front.is_main then core.set_main(asyncio.current_task()) end
-  if cancelled and not self.front.is_main then error(cancelled, 0) end
+  if not cancelled then return end
+  if not self.front.is_main then error(cancelled, 0) end
+  took_cancel()
 end
 
 local function keep(self, values)
@@ -292,6 +304,7 @@ local function loop(self)
         if not self.front.is_main or not is_cancel or self.front.exiting then
           error(e, 0)
         end
+        took_cancel()
       end
       f = nil
       tidy()

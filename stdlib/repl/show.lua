@@ -60,7 +60,8 @@ local function name_of(f)
   for module, t in next, package.loaded do
     if type(t) == "table" and type(module) == "string" then
       for name, value in next, t do
-        if rawequal(value, f) and type(name) == "string" then
+        if rawequal(value, f) and type(name) == "string"
+           and not name:find "^_" then
           module = module:gsub("^neap%.", "")
           return module == "_G" and name or module .. "." .. name
         end
@@ -81,12 +82,15 @@ end
 local function function_text(f)
   local kind, info = "function", debug.getinfo(f, "Su")
   local _, body = debug.getupvalue(f, 1)
-  local name = name_of(f)
+  local whole = f
   if info.what == "C" and type(body) == "function" then
     kind, f, info = "async function", body, debug.getinfo(body, "Su")
   end
-  if name then return kind .. " " .. name end
-  if info.what == "C" then return tostring(f) end
+  if info.what == "C" or info.source:find "^=stdlib/" then
+    local name = name_of(whole)
+    if name then return kind .. " " .. name end
+  end
+  if info.what == "C" then return tostring(whole) end
   return ("%s(%s) at %s:%d"):format(kind, parameters(f, info),
                                     info.short_src, info.linedefined)
 end
