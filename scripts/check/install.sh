@@ -23,21 +23,62 @@ fi
 
 # A host, linked with what pkg-config says: shared, then static.
 export PKG_CONFIG_PATH="$dir/usr/lib/pkgconfig"
-cp scripts/check/host.c "$dir/host.c"
+cp scripts/check/host.c scripts/check/host.cpp "$dir"
+runs() {
+  [ "$(LD_LIBRARY_PATH=$dir/usr/lib "$1")" = "42 from a task" ] ||
+    bad "a host does not run: $*"
+}
 host() {
   cd "$dir" || exit 1
   # The flags are words to split.
   $CC -Wall -Wextra -Werror -o host host.c $(pkg-config --cflags neap) "$@" ||
     bad "a host does not build: $*"
-  [ "$(LD_LIBRARY_PATH=$dir/usr/lib ./host)" = "42 from a task" ] ||
-    bad "a host does not run: $*"
+  runs ./host "$@"
   cd "$here" || exit 1
 }
 host $(pkg-config --libs neap)
+if command -v g++ >/dev/null; then
+  for exceptions in -fexceptions -fno-exceptions; do
+    g++ -std=c++11 -Wall -Wextra -Werror $exceptions -o "$dir/host++" \
+      "$dir/host.cpp" $(pkg-config --cflags --libs neap) ||
+      bad "a host in C++ does not build: $exceptions"
+    runs "$dir/host++" $exceptions
+  done
+else
+  echo "install: skipped C++, there is no g++"
+fi
+
+# The page's lines for CMake.
+if command -v cmake >/dev/null; then
+  mkdir -p "$dir/cmake"
+  cp scripts/check/host.c "$dir/cmake/host.c"
+  sed -n '/^```cmake$/,/^```$/p' doc/embedding.md | grep -v '^```' \
+    > "$dir/cmake/CMakeLists.txt"
+  { cmake -S "$dir/cmake" -B "$dir/cmake/build" &&
+    cmake --build "$dir/cmake/build"; } >"$dir/cmake/log" 2>&1 ||
+    { cat "$dir/cmake/log"; bad "the lines for CMake do not work"; }
+  runs "$dir/cmake/build/host" cmake
+else
+  echo "install: skipped CMake, which is not there"
+fi
 readelf -d "$dir/host" | grep -q 'NEEDED.*libneap\.so\.0' ||
   bad "the shared host does not use libneap.so.0"
 rm -f "$dir"/usr/lib/libneap.so*
 host $(pkg-config --static --libs neap)
+
+# One that names its modules is linked with no others.
+all=$(wc -c < "$dir/host")
+cat >> "$dir/host.c" <<END
+extern const neap_Module neap_module_fs[];
+const neap_Module *const neap_modules[] = {neap_module_fs, NULL};
+END
+host $(pkg-config --static --libs neap)
+[ "$(wc -c < "$dir/host")" -lt $((all * 4 / 5)) ] ||
+  bad "a host that wants one module has others"
+nm "$dir/host" | grep -q luaopen_neap_fs_core || bad "the module is missing"
+if nm "$dir/host" | grep -E 'luaopen_neap_(net|process|repl)'; then
+  bad "a host has modules that it did not name"
+fi
 
 $MAKE -s B="$B" install PREFIX="$dir/usr" DESTDIR= >/dev/null
 $MAKE -s B="$B" uninstall PREFIX="$dir/usr" DESTDIR= >/dev/null
