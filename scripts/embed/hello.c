@@ -5,26 +5,20 @@
  */
 #include <neap.h>
 #include <stdio.h>
-#include <string.h>
 
 static const char script[] =
     "local part = await asyncio.sleep(0.01, 'morning')\n"
-    "return 'good ' .. part .. ', ' .. ...";
+    "return 'good ' .. part .. ', host'";
 
 int main(void) {
   neap_Vm *vm = neap_vm_new(NULL);
   if (vm == NULL) return 1;
   lua_State *L = neap_state(vm);
-  int n = 0, status = neap_load(L, script, strlen(script), "=script", "t");
-  if (status == LUA_OK) {
-    lua_pushstring(L, "host"); /* the script's `...` */
-    neap_spawn(L, 1, "main");
-    status = neap_wait(L, -1, &n);
-  }
+  int status = neap_dostring(vm, script, "=script");
   if (status == LUA_OK)
-    printf("%s\n", lua_tostring(L, -1));
+    printf("%s\n", lua_tostring(L, 1));
   else
-    fprintf(stderr, "%s\n", lua_tostring(L, -1));
+    fprintf(stderr, "%s\n", neap_error(L, 1)->text);
   neap_vm_free(vm);
   return status != LUA_OK;
 }
