@@ -51,6 +51,8 @@ size_t np_slab_trim(np_Slab *s, size_t keep) {
 typedef struct Region {
   np_SlabChunk chunk[CHUNKS]; /* first: np_slab_chunk_ relies on it */
   struct Region *next;
+  void *mapped; /* what to unmap, and how much */
+  size_t size;
 } Region;
 
 /* Precedes what malloc gave, so that np_slab_free finds it. */
@@ -108,25 +110,34 @@ static void chunk_unlink(np_SlabChunk **list, np_SlabChunk *c) {
 
 /*
  * Maps a region at an address that is a multiple of its size. `small` asks
- * for no huge pages, where the system would give them unasked.
+ * for no huge pages, where the system would give them unasked. What else was
+ * mapped for that is given back, but for the `first`: a slab that is soon
+ * freed has more of the two calls than others have of the addresses.
  */
-static Region *region_map(int small) {
+static Region *region_map(int small, int first) {
   const int prot = PROT_READ | PROT_WRITE;
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   size_t lead, size = NP_SLAB_REGION, twice = 2 * size - PAGE;
   char *at = (char *)mmap(NULL, twice, prot, flags, -1, 0);
+  Region *r;
   if (at == (char *)MAP_FAILED) return NULL;
   lead = (size_t)(-(uintptr_t)at & (NP_SLAB_REGION - 1));
-  if (lead > 0) (void)munmap(at, lead);
-  if (twice - lead > size) (void)munmap(at + lead + size, twice - lead - size);
-  if (small) (void)madvise(at + lead, size, MADV_NOHUGEPAGE);
-  return (Region *)(void *)(at + lead);
+  r = (Region *)(void *)(at + lead);
+  if (!first) {
+    if (lead > 0) (void)munmap(at, lead);
+    if (twice - lead > size)
+      (void)munmap(at + lead + size, twice - lead - size);
+  }
+  if (small) (void)madvise(r, size, MADV_NOHUGEPAGE);
+  r->mapped = first ? at : (char *)r;
+  r->size = first ? twice : size;
+  return r;
 }
 
 /* A chunk that nobody has used yet; NULL if memory is out. */
 static np_SlabChunk *chunk_fresh(Slab *s) {
   if (s->fresh == s->fresh_end) {
-    Region *r = region_map(s->nregions < SMALL);
+    Region *r = region_map(s->nregions < SMALL, 0);
     if (r == NULL) return NULL;
     s->nregions++;
     r->next = s->regions;
@@ -358,7 +369,7 @@ void *np_slab_move_(np_Slab *base, void *block, size_t old, size_t size) {
 /* == The slab itself ================================================== */
 
 np_Slab *np_slab_new(void) {
-  Region *r = region_map(1);
+  Region *r = region_map(1, 1);
   Slab *s;
   if (r == NULL) return NULL;
   s = (Slab *)(void *)chunk_base(r->chunk); /* all of it is zero */
@@ -400,7 +411,7 @@ void np_slab_free(np_Slab *base) {
   }
   for (r = s->regions; r != NULL; r = next) { /* `s` is in the last one */
     next = r->next;
-    (void)munmap(r, NP_SLAB_REGION);
+    (void)munmap(r->mapped, r->size);
   }
 }
 

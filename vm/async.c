@@ -21,12 +21,13 @@ static const char prelude[] =
   "local function await(v) return call(begin(v)) end\n"
   "return await, function(o, name, ...)\n"
   "  return calls[callee(o, o[name], name)](o, ...)\n"
-  "end, function(f) return function(...) return await((f(...))) end end\n";
+  "end\n";
 
 /* What few programs need is compiled when one does. */
 static const char rest[] =
   "local await, catch = ...\n"
-  "return function(m, v) return await((m(v))) end, function(own, h)\n"
+  "return function(f) return function(...) return await((f(...))) end end,\n"
+  "function(m, v) return await((m(v))) end, function(own, h)\n"
   "  return function(e)\n"
   "    if own(e) then return e end\n"
   "    return h(e)\n"
@@ -424,10 +425,11 @@ void np_rest_make(lua_State *L) {
   load_lua(L, rest, sizeof rest - 1);
   np_push(L, vm, NP_R_AWAIT);
   lua_pushcfunction(L, np_catch);
-  lua_call(L, 2, 3);
+  lua_call(L, 2, 4);
   np_keep(L, vm, NP_R_LATE);
   np_keep(L, vm, NP_R_GUARD);
   np_keep(L, vm, NP_R_THROUGH);
+  np_keep(L, vm, NP_R_WRAP);
 }
 
 /* == Awaiting ========================================================= */
@@ -456,7 +458,7 @@ static int calls_index(lua_State *L) {
     lua_pushvalue(L, 2);
     lua_call(L, 0, 0);
   }
-  np_push(L, np_vm(L), NP_R_WRAP);
+  np_push_made(L, np_vm(L), NP_R_WRAP);
   lua_pushvalue(L, 2);
   lua_call(L, 1, 1);
   if (lua_isfunction(L, 2)) {
@@ -581,8 +583,7 @@ static void open_prelude(lua_State *L) {
   lua_pushcfunction(L, await_begin);
   lua_pushcfunction(L, method_callee);
   np_push(L, vm, NP_R_CALLS);
-  lua_call(L, 3, 3);
-  np_keep(L, vm, NP_R_WRAP);
+  lua_call(L, 3, 2);
   np_keep(L, vm, NP_R_METHOD);
   np_keep(L, vm, NP_R_AWAIT);
 }

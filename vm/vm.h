@@ -209,8 +209,7 @@ enum {
   NP_R_NOMEM,     /* message of a task that ran out of memory */
   NP_R_HANDLER,   /* exception handler of the loop */
   NP_R_CONTEXT,   /* context table of what runs outside tasks */
-  NP_R_WRAP,
-  NP_R_THROUGH, NP_R_GUARD, NP_R_LATE, /* the rest of the prelude */
+  NP_R_WRAP, NP_R_THROUGH, NP_R_GUARD, NP_R_LATE, /* the rest of the prelude */
   NP_R_LOST,      /* failed futures that nobody has looked at, weak */
   NP_R_QUOTES,    /* where lines of the script are to be read: quote.c */
   NP_R_PRELOAD,   /* name -> neap_Module of the host */

@@ -64,6 +64,9 @@ local rows = {
    best = 0.25},
   {"files", "files", "reading 1e4 files, each", "us", times = 3},
   {"children", "children", "running `true` 1e3 times", "us", times = 1.5},
+  {"machine", "machine", "a machine made and freed", "us", times = 3},
+  {"machine", "machine.kib", "  memory of each of 1000", "KiB", most = 150},
+  {"machine", "ccall", "call from C, no wait", "ns", most = 1000},
   {"start", "start", "start of an empty script", "ms", times = 1.6},
   {"start", "start.rss", "  its memory", "MB"},
 }
@@ -125,6 +128,7 @@ local function add_limits()
   add("timeout", "limit", built "wheel")
   add("files", "limit", built "files" .. FILES, {core = -1})
   add("children", "limit", built "children", {core = -1})
+  add("machine", "limit", built "machine")
   add("start", "limit",
       built "start" .. "100 lua5.4 " .. file "limit/empty.lua")
   add("plain", "limit", lua .. file "limit/plain.lua")
@@ -139,6 +143,7 @@ local function add_neap()
   add_sleepers("neap", neap .. file "neap/sleepers.lua")
   add("files", "neap", neap .. file "neap/files.lua" .. FILES, {core = -1})
   add("children", "neap", neap .. file "neap/children.lua", {core = -1})
+  add("machine", "neap", built "neap_machine")
   add("start", "neap",
       built "start" .. "100 " .. neap .. file "limit/empty.lua")
   add("plain", "neap", neap .. file "limit/plain.lua")

@@ -50,6 +50,21 @@ for source in "$here"/limit/*.c; do
     "$source" -o "$out" $(pkg-config --libs $needs) || exit 0
 done
 
+# Hosts, which link libneap.
+needs="lua5.4 libuv"
+for need in $(cat "$here"/../../stdlib/*/needs); do
+  pkg-config --exists "$need" && needs="$needs $need"
+done
+for source in "$here"/neap/*.c; do
+  out=$B/bench/neap_$(basename "$source" .c)
+  [ -f "$B/libneap.a" ] || break
+  [ "$out" -nt "$source" ] && [ "$out" -nt "$B/libneap.a" ] && continue
+  # shellcheck disable=SC2046,SC2086 # the flags are words
+  ${CC:-cc} -std=gnu11 -O2 -Wall -Wextra -I"$here/../../vm/include" \
+    $(pkg-config --cflags lua5.4 libuv) "$source" "$B/libneap.a" -o "$out" \
+    -Wl,--as-needed $(pkg-config --libs $needs) -lm -ldl || exit 0
+done
+
 [ -t 2 ] && export PROGRESS=1
 lua5.4 "$here/run.lua" || echo "bench: no table this time" >&2
 exit 0
