@@ -3,7 +3,7 @@
  * process. The scripts are tests/vm/nomem/NAME.lua; see nomem.h.
  */
 #define _GNU_SOURCE
-#define USUAL_STEP 47
+#define USUAL_STEP 101
 #include "nomem.h"
 
 #include <glob.h>
