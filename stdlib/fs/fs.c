@@ -6,10 +6,13 @@
  */
 #include <fcntl.h>
 #include <lauxlib.h>
-#include <sys/inotify.h>
 
 #include "file.h"
 #include "fs.h"
+
+#if NP_HAVE_INOTIFY
+#include <sys/inotify.h>
+#endif
 
 /* core.check_path(path, name, what): raises unless it can be one */
 static int fs_check_path(lua_State *L) {
@@ -37,6 +40,7 @@ static const Constant constants[] = {
   {"O_TRUNC", O_TRUNC},
   {"O_APPEND", O_APPEND},
   {"O_EXCL", O_EXCL},
+#if NP_HAVE_INOTIFY
   {"IN_MODIFY", IN_MODIFY},
   {"IN_ATTRIB", IN_ATTRIB},
   {"IN_MOVED_FROM", IN_MOVED_FROM},
@@ -51,6 +55,7 @@ static const Constant constants[] = {
   {"IN_ISDIR", IN_ISDIR},
   {"IN_ONLYDIR", IN_ONLYDIR},
   {"IN_DONT_FOLLOW", IN_DONT_FOLLOW},
+#endif
   {NULL, 0}
 };
 

@@ -10,6 +10,15 @@
 #include "job.h"
 #include "neap.h"
 
+/* Watching is Linux's inotify; -DNP_HAVE_INOTIFY=0 does without, too. */
+#ifndef NP_HAVE_INOTIFY
+#ifdef __linux__
+#define NP_HAVE_INOTIFY 1
+#else
+#define NP_HAVE_INOTIFY 0
+#endif
+#endif
+
 extern const neap_Async np_open_ops[], np_whole_ops[], np_path_ops[],
   np_tree_ops[], np_temp_ops[];
 

@@ -11,10 +11,12 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "fs.h"
+
+#if NP_HAVE_INOTIFY
+#include <sys/inotify.h>
 
 #define SPACE 8192 /* bytes of events that are taken at once */
 
@@ -170,3 +172,13 @@ void np_watch_open(lua_State *L) {
     {"_read", watch_read}, {"_add", watch_add}, {NULL, NULL}};
   neap_class_new(L, &watch_class, methods, ops);
 }
+
+#else
+
+int np_watch_new(lua_State *L) {
+  return np_fs_fail(L, UV_ENOSYS, "watch", NULL, NULL);
+}
+
+void np_watch_open(lua_State *L) { lua_newtable(L); }
+
+#endif

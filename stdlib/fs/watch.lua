@@ -16,10 +16,16 @@ local asyncio = require "neap.asyncio"
 local Watcher = {__name = "Watcher"}
 Watcher.__index = Watcher
 
-local MASK = core.IN_MODIFY | core.IN_ATTRIB | core.IN_MOVED_FROM |
-  core.IN_MOVED_TO | core.IN_CREATE | core.IN_DELETE | core.IN_DELETE_SELF |
-  core.IN_MOVE_SELF
-local BELOW = MASK | core.IN_ONLYDIR | core.IN_DONT_FOLLOW
+-- Where nothing can be watched, these are never used.
+local function mask(...)
+  local sum = 0
+  for _, name in ipairs {...} do sum = sum | (core["IN_" .. name] or 0) end
+  return sum
+end
+
+local MASK = mask("MODIFY", "ATTRIB", "MOVED_FROM", "MOVED_TO", "CREATE",
+  "DELETE", "DELETE_SELF", "MOVE_SELF")
+local BELOW = MASK | mask("ONLYDIR", "DONT_FOLLOW")
 
 local function push(self, type, path, directory, from)
   local queue = self.queue
@@ -289,7 +295,8 @@ end
 --
 -- Watches a file, or a directory and what is directly in it, from the moment
 -- it returns. The option `recursive` watches all directories below as well,
--- those that are made later included (false).
+-- those that are made later included (false). Watching needs Linux; elsewhere
+-- this is an OSError with the code `"ENOSYS"`.
 return async function(path, options)
   check.path(path, "watch", "path")
   options = arguments.options("watch", options, {recursive = arguments.boolean})
