@@ -276,6 +276,21 @@ int np_co_take(lua_State *L, int index) {
   return n;
 }
 
+void np_co_excuse(lua_State *L, int base) {
+  while (lua_gettop(L) > base) {
+    int index = lua_gettop(L), i;
+    np_Co *co = np_co_test(L, index);
+    if (co == NULL || co->state != NP_CO_NEW) {
+      lua_settop(L, index - 1);
+      continue;
+    }
+    co->state = NP_CO_EXCUSED;
+    luaL_checkstack(L, co->nargs + 4, "too many arguments");
+    for (i = 3; i <= co->nargs + 2; i++) lua_getiuservalue(L, index, i);
+    lua_remove(L, index);
+  }
+}
+
 static int co_tostring(lua_State *L) {
   np_co_describe(L, 1);
   lua_pushfstring(L, "coroutine object %s", lua_tostring(L, -1));
@@ -545,7 +560,9 @@ int neap_await_value(lua_State *L, int index, neap_Done done) {
 /* _discard(v): a coroutine object that will not be awaited, on purpose */
 static int discard(lua_State *L) {
   np_Co *co = np_co_test(L, 1);
-  if (co != NULL && co->state == NP_CO_NEW) (void)np_co_take(L, 1);
+  if (co == NULL || co->state == NP_CO_USED) return 0;
+  (void)np_co_take(L, 1);
+  np_co_excuse(L, 1);
   return 0;
 }
 

@@ -415,7 +415,7 @@ static void run_body(lua_State *L) {
   }
   if (t->flags & NP_T_MUST_CANCEL) {
     t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
-    lua_settop(L, 1);
+    np_co_excuse(L, 1);
     np_cancel_push(L, t);
     (void)task_store(L, NP_FAILED, 2);
     return;

@@ -164,7 +164,7 @@ struct neap_Task {
 
 /* == Coroutine objects ================================================ */
 
-enum { NP_CO_NEW, NP_CO_USED };
+enum { NP_CO_NEW, NP_CO_USED, NP_CO_EXCUSED /* new, but see np_co_excuse */ };
 
 /* User values: the body, the function that made it, then the arguments. */
 typedef struct np_Co {
@@ -617,6 +617,10 @@ void np_co_unpack(lua_State *L, const np_Co *co);
 /* Claims the one at `index` and pushes body and arguments; returns the
  * number of arguments. */
 int np_co_take(lua_State *L, int index);
+
+/* Pops all above `base`. The coroutine objects among them, and those that
+ * were given to these, are not reported if nobody awaits them. */
+void np_co_excuse(lua_State *L, int base);
 
 /* Pushes "fetch (app.lua:12)". */
 void np_co_describe(lua_State *L, int index);

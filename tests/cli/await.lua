@@ -47,6 +47,22 @@ test("a task of -e goes on while the script runs", function()
     script [[print "script" done:set() await task]]})
 end)
 
+test("what a task was given that is cancelled unstarted is no loss", function()
+  gives("false false\nran\nfalse\n", {script [[
+    local async function given() print "ran" end
+    local mine = given()
+    local deep = asyncio.wait_for(asyncio.wait_for(given(), 1), 1)
+    local a = asyncio.create_task(deep)
+    local b = asyncio.create_task(asyncio.wait_for(mine, 1))
+    a:cancel()
+    b:cancel()
+    io.write(tostring(pcall(await, a)), " ", tostring(pcall(await, b)), "\n")
+    await mine
+    local all = asyncio.gather(asyncio.wait_for(given(), 1))
+    all:cancel()
+    print((pcall(await, all)))]]})
+end)
+
 test("the tasks that are left are cancelled and clean up", function()
   gives("end\ncleaned\n", {script [[
     local async function forever()
