@@ -183,9 +183,10 @@ static void find_loader(lua_State *L, const char *name) {
   }
 }
 
-/* The loader has run: name, loaded, ..., data, result. */
+/* The loader has run: name, loaded, ..., data, Loading, result. */
 static int require_end(lua_State *L, int status, lua_KContext ctx) {
   const char *name = lua_tostring(L, 1);
+  int data = lua_gettop(L) - 2;
   (void)status;
   (void)ctx;
   if (lua_isnil(L, -1)) lua_pop(L, 1);
@@ -195,8 +196,17 @@ static int require_end(lua_State *L, int status, lua_KContext ctx) {
     lua_copy(L, -1, -2);
     lua_setfield(L, 2, name);
   }
-  lua_rotate(L, -2, 1);
+  lua_pushvalue(L, data);
   return 2;
+}
+
+/* Another task has loaded the module, or failed to: asks again. */
+static int require_again(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  np_loading_waited(L);
+  lua_settop(L, 1);
+  return base_require(L);
 }
 
 /* require(name) -> module, data of the loader */
@@ -210,10 +220,12 @@ static int base_require(lua_State *L) {
   if (!allowed(np_vm(L), name) && !called_by_module(L) &&
       find_preloaded(L, np_vm(L), name) == NULL)
     return luaL_error(L, "module '%s' is not allowed here", name);
+  if (np_loading_find(L)) return np_loading_wait(L, require_again);
   find_loader(L, name);
-  lua_rotate(L, -2, 1);
-  lua_pushvalue(L, 1);
+  np_loading_begin(L);
   lua_pushvalue(L, -3);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, -4);
   lua_callk(L, 2, 1, 0, require_end);
   return require_end(L, LUA_OK, 0);
 }

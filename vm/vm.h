@@ -58,7 +58,7 @@ enum {
   NP_F_SINGLE = 4,    /* the value is itself, not in a list with n */
   NP_F_GROUP = 8,     /* it is of group.c */
   NP_F_GATHER = 16,   /* of gather.c */
-  NP_F_LINE = 32,     /* of queue.c: its tasks are let go one by one */
+  NP_F_LINE = 32,     /* of queue.c and loading.c: its tasks are let go */
   NP_F_LIMIT = 64     /* its task was stopped: see limits.c */
 };
 
@@ -197,7 +197,7 @@ enum {
   NP_R_CO,        /* metatable of new coroutine objects */
   NP_R_CO_USED,   /* and of used ones */
   NP_R_FUTURE, NP_R_TASK, NP_R_CALLBACK, NP_R_SENTINEL, NP_R_TIMEOUT,
-  NP_R_TIMEOUT_LEFT, NP_R_QUEUE,
+  NP_R_TIMEOUT_LEFT, NP_R_QUEUE, NP_R_LOADING,
   NP_R_CALLS,     /* callee -> what to call for an await */
   NP_R_AWAIT, NP_R_METHOD, NP_R_ASYNC, NP_R_NIL, NP_R_RETURN,
   NP_R_NAMES,     /* body -> name of the async function */
@@ -594,6 +594,21 @@ void np_extra_set_nonnil(lua_State *L, int index, const char *field);
 /* Pushes the value (or list of values) or the error of a done future. */
 void np_future_outcome(lua_State *L, int index);
 
+/* == loading.c: modules that are being loaded ========================= */
+
+/* Begins to load the module named at 1: pushes what says so until the C
+ * function that runs ends. */
+void np_loading_begin(lua_State *L);
+
+/* 1 if another task is loading the module named at 1: pushes what to wait
+ * for. Raises if that would wait for the running task. */
+int np_loading_find(lua_State *L);
+
+/* Parks the task until what is on top has ended; `again` then calls
+ * np_loading_waited first, which raises if the task was cancelled. */
+int np_loading_wait(lua_State *L, lua_KFunction again);
+void np_loading_waited(lua_State *L);
+
 /* == async.c: async functions, coroutine objects, await =============== */
 
 void np_async_open(lua_State *L);
@@ -712,6 +727,7 @@ void np_future_make_metatables(lua_State *L);
 void np_timeout_make_metatables(lua_State *L);
 void np_callback_make_metatable(lua_State *L);
 void np_queue_make_metatable(lua_State *L);
+void np_loading_make_metatable(lua_State *L);
 void np_rest_make(lua_State *L);
 void np_gather_open(lua_State *L);
 uint32_t np_gather_pending(np_Future *f);
