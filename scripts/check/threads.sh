@@ -18,7 +18,8 @@ export TSAN_OPTIONS="halt_on_error=1 suppressions=$build/suppressions"
 plain=
 setarch -R true 2>/dev/null && plain="setarch -R"
 
-for test in host driving tokens threads embed_work; do
+for test in host driving tokens threads embed_work embed_pool embed_submit \
+    embed_server embed_poll_loop embed_game; do
   timeout 300 $plain "$build/tests/vm/$test" >"$build/log" 2>&1 ||
     { echo "$test under TSan:"; tail -60 "$build/log"; status=1; }
 done

@@ -1,76 +1,46 @@
 /*
- * work.c - an async function in C whose work another thread does.
+ * work.c - an async function in C that blocks, on a worker thread.
  *
- * While the request is in flight libuv and the thread use the struct, even if
- * the task that waited was cancelled: the pin keeps it until both let go.
+ * Its task waits, the loop does not. A task that is cancelled goes on at
+ * once; the job that it has left behind is asked to end.
  *
  * --> 832040
  * --> 75025 and 46368
+ * --> gave up
  */
 #include <lauxlib.h>
 #include <neap.h>
 #include <stdio.h>
-#include <string.h>
-#include <uv.h>
 
-typedef struct Job {
-  neap_Handle handle; /* first */
-  uv_work_t request;
-  neap_Wait wait;
+typedef struct Fib {
   int n;
   long result;
-} Job;
+} Fib;
 
-static long fib(int n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
-
-/* On a thread of libuv's: touches its own struct only. */
-static void compute(uv_work_t *request) {
-  Job *job = request->data;
-  job->result = fib(job->n);
+static long fib(Fib *job, int n) {
+  if (n < 2 || neap_work_cancelled(job)) return n;
+  return fib(job, n - 1) + fib(job, n - 2);
 }
 
-/* On the machine's thread again. */
-static void on_computed(uv_work_t *request, int status) {
-  Job *job = request->data;
-  (void)neap_wake(&job->wait, status); /* 0 if the task was cancelled */
-  neap_handle_close(&job->handle);
-  neap_handle_unpin(&job->handle);
+/* On a worker thread: touches the job only. */
+static void fib_run(void *job) {
+  ((Fib *)job)->result = fib(job, ((Fib *)job)->n);
 }
 
-/* The task is cancelled: the work need not begin, if it has not yet. */
-static void on_abort(neap_Wait *wait) {
-  Job *job = (Job *)((char *)wait - offsetof(Job, wait));
-  (void)uv_cancel((uv_req_t *)&job->request);
-}
-
-static void job_close(neap_Handle *h) {
-  (void)neap_wake(&((Job *)h)->wait, NEAP_ECLOSED);
-}
-
-static const neap_Class job_class = {"Job", job_close, NULL};
-
-static int job_done(lua_State *L, int status) {
-  Job *job = neap_handle_test(L, 2, &job_class);
-  if (status < 0) return neap_fail(L, status, "fib(%d)", job->n);
-  lua_pushinteger(L, job->result);
+/* On the task's own stack. */
+static int fib_done(lua_State *L, void *job) {
+  lua_pushinteger(L, ((Fib *)job)->result);
   return 1;
 }
 
-/* fib(n) -> number, computed elsewhere */
+static const neap_Work fib_work = {"fib", fib_run, fib_done, NULL, NULL};
+
+/* fib(n) -> number */
 static int async_fib(lua_State *L) {
-  lua_Integer n = luaL_checkinteger(L, 1);
-  luaL_argcheck(L, n >= 0 && n < 50, 1, "out of range");
-  lua_settop(L, 1);
-  neap_await_check(L); /* not to work for nobody */
-  Job *job = neap_handle_new(L, sizeof *job, &job_class);
-  job->n = (int)n;
-  job->request.data = job;
-  job->wait.abort = on_abort;
-  job->wait.what = "fib";
-  int err = uv_queue_work(neap_loop(L), &job->request, compute, on_computed);
-  if (err < 0) return neap_fail(L, err, "fib");
-  neap_handle_pin(&job->handle);
-  return neap_await(L, &job->wait, job_done);
+  int n = (int)luaL_checkinteger(L, 1);
+  Fib *job = neap_work_new(L, sizeof *job, &fib_work);
+  job->n = n;
+  return neap_work_await(L, job);
 }
 
 static const neap_Async functions[] = {{"fib", async_fib}, {NULL, NULL}};
@@ -79,25 +49,19 @@ static const char script[] =
     "print(await fib(30))\n"
     "local a, b = await asyncio.gather(fib(25), fib(24))\n"
     "print(a .. ' and ' .. b)\n"
-    "local task = asyncio.create_task(fib(30))\n"
-    "await asyncio.sleep(0)\n"
-    "task:cancel()";
+    "local ok, e = pcall(await, asyncio.wait_for(fib(90), 0.01))\n"
+    "if asyncio.iserror(e, asyncio.TimeoutError) then print 'gave up' end\n";
 
 int main(void) {
   neap_Vm *vm = neap_vm_new(NULL);
   if (vm == NULL) return 1;
   lua_State *L = neap_state(vm);
-  neap_class_new(L, &job_class, NULL, NULL);
-  lua_pop(L, 1);
+  neap_set_workers(vm, 2);
   lua_pushglobaltable(L);
   neap_setasync(L, functions);
   lua_pop(L, 1);
-  int n, status = neap_load(L, script, strlen(script), "=script", "t");
-  if (status == LUA_OK) {
-    neap_spawn(L, 0, "main");
-    status = neap_wait(L, -1, &n);
-  }
-  if (status != LUA_OK) fprintf(stderr, "%s\n", lua_tostring(L, -1));
-  neap_vm_free(vm); /* waits for the requests that are in flight */
+  int status = neap_dostring(vm, script, "=script");
+  if (status != LUA_OK) fprintf(stderr, "%s\n", neap_error(L, -1)->text);
+  neap_vm_free(vm); /* waits for the jobs that run */
   return status != LUA_OK;
 }
