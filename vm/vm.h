@@ -773,6 +773,9 @@ void np_attend(neap_Vm *vm);
 /* Ends the worker threads, which have nothing left to do. */
 void np_workers_stop(neap_Vm *vm);
 
+/* Starts a thread that gets no signals: those are for the host's threads. */
+int np_os_thread(uv_thread_t *thread, void (*run)(void *arg), void *arg);
+
 /* == watch.c, dump.c: seeing ========================================== */
 
 void np_watch_start(neap_Vm *vm);

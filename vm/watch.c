@@ -118,7 +118,7 @@ void np_watch_start(neap_Vm *vm) {
   if (uv_mutex_init(&w->mutex) < 0) goto no_mutex;
   if (uv_cond_init(&w->cond) < 0) goto no_cond;
   vm->watch = w;
-  if (uv_thread_create(&w->thread, watch, vm) == 0) return;
+  if (np_os_thread(&w->thread, watch, vm) == 0) return;
   vm->watch = NULL;
   uv_cond_destroy(&w->cond);
 no_cond:

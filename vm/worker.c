@@ -114,18 +114,24 @@ no_mutex:
   return NULL;
 }
 
-/* One thread more. It gets no signals: those are for the host's threads. */
-static int start_thread(struct np_Workers *w) {
+int np_os_thread(uv_thread_t *thread, void (*run)(void *arg), void *arg) {
   sigset_t all, before;
+  int err;
+  sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+  err = uv_thread_create(thread, run, arg);
+  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return err;
+}
+
+/* One thread more. */
+static int start_thread(struct np_Workers *w) {
   int err;
   uv_thread_t *threads =
       realloc(w->threads, (size_t)(w->count + 1) * sizeof *threads);
   if (threads == NULL) return UV_ENOMEM;
   w->threads = threads;
-  sigfillset(&all);
-  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-  err = uv_thread_create(&threads[w->count], work, w);
-  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+  err = np_os_thread(&threads[w->count], work, w);
   if (err == 0) w->count++;
   return err;
 }
