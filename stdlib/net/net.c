@@ -125,6 +125,7 @@ int luaopen_neap_net_core(lua_State *L) {
   luaL_newlib(L, functions);
   neap_setasync(L, np_connect_ops);
   neap_setasync(L, np_dns_ops);
+  neap_setasync(L, np_trust_ops);
   neap_class_new(L, &np_stream_class, np_stream_methods, np_read_ops);
   neap_setasync(L, np_write_ops);
   neap_setasync(L, np_tls_ops);

@@ -84,4 +84,7 @@ int np_net_tls_info(lua_State *L);
 
 extern const neap_Async np_tls_ops[];
 
+/* trust.c: core.tls_trust() reads whom the system trusts, on a thread */
+extern const neap_Async np_trust_ops[];
+
 #endif

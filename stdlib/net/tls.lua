@@ -114,18 +114,40 @@ local function set_identity(context, what, options)
   context:_key(what .. ": key", pem(what, "key", key), options.password or "")
 end
 
+-- What Lua must know of a context: whether it is a server's, verifies, and
+-- has yet to be told whom the system trusts.
+local facts = setmetatable({}, {__mode = "k"})
+
 local function set_trust(context, what, options, server)
   local verify = options.verify
   if verify == nil then verify = not server or options.ca ~= nil end
   if verify == "optional" and not server then verify = true end
   if options.ca then
     context:_trust(what .. ": ca", pem(what, "ca", options.ca))
-  elseif verify then
-    context:_trust_system()
+  elseif verify and server then
+    context:_trust_system() -- seldom, and when a program starts
   end
   context:_verify(verify == "optional" and verify
     or verify and "required" or "none")
-  return verify
+  facts[context] = {
+    server = server, verify = verify,
+    system = verify and not server and not options.ca,
+  }
+end
+
+local reading -- the task that reads whom the system trusts
+
+-- Done by the first client that needs it; clients cannot wait when they are
+-- made.
+local function trust_system(context)
+  local fact = facts[context]
+  if not fact.system then return end
+  if not reading or reading:done() and not pcall(reading.result, reading) then
+    reading = asyncio.create_task(core.tls_trust())
+  end
+  await asyncio.shield(reading)
+  if fact.system then context:_trust_system() end
+  fact.system = false
 end
 
 local function wire(names)
@@ -134,13 +156,10 @@ local function wire(names)
   return table.concat(parts)
 end
 
--- What Lua must know of a context: whether it is a server's, and verifies.
-local facts = setmetatable({}, {__mode = "k"})
-
 local function build(what, options, server)
   local context = core.tls_context(server)
   set_identity(context, what, options)
-  local verify = set_trust(context, what, options, server)
+  set_trust(context, what, options, server)
   if options.alpn and #options.alpn > 0 then
     context:_alpn(wire(options.alpn))
   end
@@ -155,7 +174,6 @@ local function build(what, options, server)
   if server and not options.cert and not options.sni then
     misuse(what, "tls needs a cert")
   end
-  facts[context] = {server = server, verify = verify}
   return context
 end
 
@@ -200,6 +218,7 @@ function tls.begin(what, stream, context, hostname, where)
   if not fact.server and fact.verify and not hostname then
     misuse(what, "server_hostname is missing")
   end
+  trust_system(context)
   core.tls_start(stream, context, hostname,
     hostname and where and hostname .. " " .. where)
 end
