@@ -9,6 +9,7 @@ local asyncio = require "neap.asyncio"
 
 local MOST_DEPTH, MOST_ITEMS, MOST_STRING = 6, 100, 2000
 local MOST_NODES = 5000
+local MOST_SHORT = 16 -- columns of an item that may share its line
 
 local plain = setmetatable({}, {__index = function() return "" end})
 local colours = {
@@ -212,7 +213,8 @@ function Shower:items(t, depth)
   local function put(name, name_width, value)
     count = count + 1
     local inner, width = self:piece(value, depth + 1)
-    piece[#piece + 1] = {name = name, name_width = name_width, value = inner}
+    piece[#piece + 1] = {name = name, name_width = name_width, value = inner,
+                         width = ranks[type(value)] and width}
     piece.width = piece.width + name_width + width + 2
   end
   for i = 1, math.min(n, MOST_ITEMS) do put("", 0, rawget(t, i)) end
@@ -254,24 +256,47 @@ function Shower:piece(value, depth)
   return piece, piece.width
 end
 
--- Appends the lines of a piece; `left` is the indentation.
+-- Whether an item of a list is plain and so short that several stand in a line.
+local function is_short(item)
+  return item.name == "" and (item.width or MOST_SHORT) < MOST_SHORT
+end
+
+-- Appends the items, each on a line of its own but for short ones.
+function Shower:write_lines(piece, left)
+  local out, column = self.out, nil
+  for i, item in ipairs(piece) do
+    local short = is_short(item)
+    if short and column and column + item.width + 2 <= self.width then
+      out[#out + 1] = " "
+      column = column + item.width + 2
+    else
+      out[#out + 1] = "\n" .. (" "):rep(left)
+      column = short and left + item.width + 1 or nil
+    end
+    out[#out + 1] = item.name
+    self:write(item.value, left, item.name_width or 0)
+    if i < #piece then out[#out + 1] = "," end
+  end
+end
+
+-- Appends a piece; `left` is the indentation, `used` what stands before it.
 function Shower:write(piece, left, used)
   local out = self.out
   if type(piece) == "string" then
     out[#out + 1] = piece
     return
   end
-  local flat = left + used + piece.width <= self.width
-  local inner = (" "):rep(left + 2)
   out[#out + 1] = piece.head .. "{"
-  for i, item in ipairs(piece) do
-    if not flat then out[#out + 1] = "\n" .. inner end
-    out[#out + 1] = item.name
-    self:write(item.value, flat and 0 or left + 2,
-               flat and -math.huge or item.name_width or 0)
-    if i < #piece then out[#out + 1] = flat and ", " or "," end
+  if left + used + piece.width <= self.width then
+    for i, item in ipairs(piece) do
+      out[#out + 1] = (i > 1 and ", " or "") .. item.name
+      self:write(item.value, 0, -math.huge)
+    end
+  else
+    self:write_lines(piece, left + 2)
+    out[#out + 1] = "\n" .. (" "):rep(left)
   end
-  out[#out + 1] = flat and "}" or "\n" .. (" "):rep(left) .. "}"
+  out[#out + 1] = "}"
 end
 
 local show = {}

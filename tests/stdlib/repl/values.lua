@@ -56,6 +56,17 @@ test("lines are broken by what is seen, not by colours", function()
   equal(format(t, {width = 22}), "{\n  alpha = 1,\n  beta = {1, 2, 3}\n}")
 end)
 
+test("short items of a list share their lines", function()
+  local t = {}
+  for i = 1, 30 do t[i] = i end
+  t.name = {1, {2}}
+  local text = format(t, {width = 30})
+  equal(text, "{\n  1, 2, 3, 4, 5, 6, 7, 8, 9,\n" ..
+    "  10, 11, 12, 13, 14, 15, 16,\n  17, 18, 19, 20, 21, 22, 23,\n" ..
+    "  24, 25, 26, 27, 28, 29, 30,\n  name = {1, {2}}\n}")
+  for line in text:gmatch "[^\n]+" do assert(#line <= 30) end
+end)
+
 test("what fails in __tostring does not fail here", function()
   local bad = setmetatable({}, {__tostring = function() error "no" end})
   equal(format {bad}, "{<table whose __tostring fails>}")
