@@ -130,21 +130,26 @@ void np_interrupt_handle(neap_Vm *vm) {
   (void)np_task_cancel(vm->main);
 }
 
-/* A stop that finds a task or a callback at work ends it here; those that
- * wait are cancelled in the next turn. */
-static void stop_now(lua_State *L) {
-  neap_Vm *vm = np_vm(L);
-  neap_Task *t = vm->current;
-  vm->stopping = 1;
-  if (np_hooked(vm)) np_limits_stop(vm, NP_STOP_HOST);
+/* Ends the task or the callback that is at work here. */
+static void break_running(lua_State *L, const char *why) {
+  neap_Task *t = np_vm(L)->current;
   if (t == NULL) {
-    neap_error_new(L, "CancelledError", 0, NULL, "the machine was stopped");
+    neap_error_new(L, "CancelledError", 0, NULL, why);
   } else {
-    t->flags |= NP_T_FINISHING;
     t->cancelling++;
     np_cancel_push(L, t);
   }
   lua_error(L);
+}
+
+/* A stop that finds a task or a callback at work ends it here; those that
+ * wait are cancelled in the next turn. */
+static void stop_now(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  vm->stopping = 1;
+  if (np_hooked(vm)) np_limits_stop(vm, NP_STOP_HOST);
+  if (vm->current != NULL) vm->current->flags |= NP_T_FINISHING;
+  break_running(L, "the machine was stopped");
 }
 
 void np_interrupt_now(lua_State *L) {
@@ -152,6 +157,11 @@ void np_interrupt_now(lua_State *L) {
   if (np_wants_take(vm, NP_WANT_STOP)) stop_now(L);
   if (!np_wants_take(vm, NP_WANT_INTERRUPT)) return;
   if (vm->main == NULL || vm->main != vm->current) {
+    /* The second one, for which the main task has not got to run yet, is for
+     * what keeps it from that. */
+    if (vm->main != NULL &&
+        vm->main->flags & (NP_T_MUST_CANCEL | NP_T_CANCEL_SENT))
+      break_running(L, "interrupted!");
     np_interrupt_handle(vm);
     return;
   }

@@ -454,7 +454,11 @@ static int tell(neap_Vm *vm, neap_Task *t) {
   int later = t->sink != NULL && t->sink->ended(t->sink, t);
   t->flags |= NP_T_ENDED;
   vm->nlive--;
-  if (vm->main == t) vm->main = NULL;
+  if (vm->main_before == t) vm->main_before = NULL;
+  if (vm->main == t) {
+    vm->main = vm->main_before;
+    vm->main_before = NULL;
+  }
   if (t->flags & NP_T_CONTEXT) forget(vm, NP_S_CONTEXTS, t->slot);
   if (t->flags & NP_T_INHERIT) forget(vm, NP_S_INHERIT, t->slot);
   if (later) { /* it was there before anybody who awaits */

@@ -286,7 +286,10 @@ int neap_cancel(lua_State *L, int index, const char *message) {
 
 void neap_set_main(lua_State *L, int index) {
   np_Future *f = np_future_check(L, index);
-  np_vm(L)->main = f->task;
+  neap_Vm *vm = np_vm(L);
+  if (f->task == vm->main) return;
+  if (vm->main != NULL) vm->main_before = vm->main;
+  vm->main = f->task;
 }
 
 int neap_exiting(neap_Vm *vm, int *code) {

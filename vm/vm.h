@@ -258,7 +258,7 @@ struct neap_Vm {
   const void *queue_meta;
 
   neap_Task *tasks, *tasks_last;
-  neap_Task *main;
+  neap_Task *main, *main_before; /* see neap_set_main */
   np_Batch *batches, *batches_last;
   np_Batch *batch; /* the one that starts now */
   uint64_t ids;

@@ -248,6 +248,37 @@ static void test_interrupt(void) {
             "await asyncio.sleep(1000)", NULL);
 }
 
+static int interrupt_now(lua_State *L) {
+  neap_interrupt(neap_vm(L));
+  return 0;
+}
+
+/* The main task cannot get to run: a second interrupt is for who computes.
+ * After it has ended, interrupts go to the main task before it. */
+static void test_second_interrupt(void) {
+  Host host;
+  int n;
+  host_open(&host, NULL);
+  lua_register(host.L, "interrupt_now", interrupt_now);
+  start(host.L, "await asyncio.sleep(1000)");
+  neap_set_main(host.L, 1);
+  start(host.L, "local async function busy()\n"
+                "  interrupt_now() for _ = 1, 500000 do end\n"
+                "  interrupt_now() " FOREVER " end\n"
+                "busy_task = asyncio.create_task(busy())\n"
+                "await asyncio.Future()");
+  neap_set_main(host.L, 2);
+  expect(neap_wait(host.L, 2, &n) == NEAP_ECANCELED);
+  lua_settop(host.L, 1);
+  start(host.L, "pcall(await, busy_task) return busy_task:state()");
+  expect(neap_wait(host.L, 2, &n) == LUA_OK);
+  expect(strcmp(text_at(&host, -1), "cancelled") == 0);
+  neap_interrupt(host.vm);
+  lua_settop(host.L, 1);
+  expect(neap_wait(host.L, 1, &n) == NEAP_ECANCELED);
+  host_close(&host);
+}
+
 /* == Async functions in C ============================================== */
 
 /* A place to wait, as a C module would have one. */
@@ -721,6 +752,7 @@ int main(void) {
   test_run_all();
   test_exit();
   test_interrupt();
+  test_second_interrupt();
   test_await();
   test_abort();
   test_await_refused();

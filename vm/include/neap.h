@@ -257,13 +257,15 @@ NEAP_API int neap_cancel(lua_State *L, int index, const char *message);
 
 /*
  * Names the task (at `index`) that an interrupt goes to until it has ended,
- * usually the main chunk's.
+ * usually the main chunk's; after that it goes to the one named before.
  */
 NEAP_API void neap_set_main(lua_State *L, int index);
 
 /*
  * Cancels the main task (see neap_set_main), even if it is computing and not
- * waiting; if there is none, does nothing. May be called from a signal
+ * waiting; if there is none, does nothing. If another task or callback
+ * computes, so that the main task does not get to run, a second call cancels
+ * that one. May be called from a signal
  * handler and from any thread, as long as the machine is there.
  */
 NEAP_API void neap_interrupt(neap_Vm *vm);
