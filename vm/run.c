@@ -158,9 +158,14 @@ void np_run_open(lua_State *L) {
 
 /* == Tasks ============================================================ */
 
+static int ended_as(np_Future *f) {
+  int status = status_of(f->state);
+  return status == LUA_OK ? status : np_limits_status(f, status);
+}
+
 int neap_task_state(lua_State *L, int index) {
   np_Future *f = np_future_check(L, index);
-  if (f->state != NP_PENDING) return np_limits_status(f, status_of(f->state));
+  if (f->state != NP_PENDING) return ended_as(f);
   return f->task != NULL && f->task == f->vm->current ? NEAP_ERUNNING
                                                       : NEAP_EPENDING;
 }
@@ -185,8 +190,7 @@ int neap_task_result(lua_State *L, int index, int *nresults) {
   lua_pushvalue(L, index < 0 ? index - 1 : index);
   status = lua_pcall(L, 1, LUA_MULTRET, 0);
   if (status == LUA_OK) *nresults = lua_gettop(L) - top;
-  return status == LUA_ERRRUN ? np_limits_status(f, status_of(f->state))
-                              : status;
+  return status == LUA_ERRRUN ? ended_as(f) : status;
 }
 
 /* What neap_task_done was given. */

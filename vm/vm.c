@@ -219,15 +219,9 @@ void neap_spawn(lua_State *L, int nargs, const char *name) {
   }
 }
 
-static int future_values(lua_State *L) {
-  return np_future_values(L, 1);
-}
-
 int neap_wait(lua_State *L, int index, int *nresults) {
   neap_Vm *vm = np_vm(L);
   np_Future *f = np_future_check(L, index);
-  int top = lua_gettop(L), status;
-  index = lua_absindex(L, index);
   if (vm->current != NULL || vm->turning)
     return np_error(L, "neap_wait inside of a task or callback");
   while (f->state == NP_PENDING && !vm->exiting) pass(vm);
@@ -236,17 +230,7 @@ int neap_wait(lua_State *L, int index, int *nresults) {
     lua_pushnil(L);
     return NEAP_ECANCELED;
   }
-  if (f->state == NP_CANCELLED) {
-    lua_pushcfunction(L, future_values);
-    lua_pushvalue(L, index);
-    (void)lua_pcall(L, 1, 1, 0);
-    return np_limits_status(f, NEAP_ECANCELED);
-  }
-  lua_pushcfunction(L, future_values);
-  lua_pushvalue(L, index);
-  status = lua_pcall(L, 1, LUA_MULTRET, 0);
-  *nresults = lua_gettop(L) - top;
-  return f->state == NP_FAILED ? np_limits_status(f, status) : status;
+  return neap_task_result(L, index, nresults);
 }
 
 /* What tasks that have ended left in the ring, but nothing that makes more of

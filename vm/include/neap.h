@@ -343,8 +343,9 @@ NEAP_API int neap_begin(lua_State *L, int nargs, const char *name,
 /* == Tasks that go on by themselves =================================== */
 
 /*
- * What has become of the Task or Future at `index`: LUA_OK, LUA_ERRRUN or
- * NEAP_ECANCELED when it is done; NEAP_EPENDING or NEAP_ERUNNING.
+ * What has become of the Task or Future at `index`: LUA_OK, LUA_ERRRUN,
+ * NEAP_ECANCELED or NEAP_ELIMIT when it is done; NEAP_EPENDING or
+ * NEAP_ERUNNING.
  */
 NEAP_API int neap_task_state(lua_State *L, int index);
 
