@@ -13,9 +13,9 @@ local ONLY = os.getenv("ONLY") or ""
 -- == What is measured ====================================================
 
 -- group, name, title, unit, goal: `times` and `least` are neap / limit at most
--- and at least, `most` is absolute; no goal: for information. `limit` is the
--- limit's name where it is another; `best` takes the better quartile of the
--- runs instead of their median.
+-- and at least, `most` and `floor` are absolute; no goal: for information.
+-- `limit` is the limit's name where it is another; `best` takes the better
+-- quartile of the runs instead of their median.
 local rows = {
   {"switch", "switch0", "switch, depth 0", "ns", times = 1.5},
   {"switch", "switch20", "switch, depth 20", "ns", times = 1.5},
@@ -67,6 +67,9 @@ local rows = {
   {"machine", "machine", "a machine made and freed", "us", times = 3},
   {"machine", "machine.kib", "  memory of each of 1000", "KiB", most = 150},
   {"machine", "ccall", "call from C, no wait", "ns", most = 1000},
+  {"native", "native", "await f(x) of C's, no wait", "ns", times = 2},
+  {"token", "token", "tokens of another thread", "k/s", floor = 500},
+  {"token", "submit", "callbacks of another thread", "k/s"},
   {"start", "start", "start of an empty script", "ms", times = 1.6},
   {"start", "start.rss", "  its memory", "MB"},
 }
@@ -129,6 +132,7 @@ local function add_limits()
   add("files", "limit", built "files" .. FILES, {core = -1})
   add("children", "limit", built "children", {core = -1})
   add("machine", "limit", built "machine")
+  add("native", "limit", built "native")
   add("start", "limit",
       built "start" .. "100 lua5.4 " .. file "limit/empty.lua")
   add("plain", "limit", lua .. file "limit/plain.lua")
@@ -144,6 +148,8 @@ local function add_neap()
   add("files", "neap", neap .. file "neap/files.lua" .. FILES, {core = -1})
   add("children", "neap", neap .. file "neap/children.lua", {core = -1})
   add("machine", "neap", built "neap_machine")
+  add("native", "neap", built "neap_native")
+  add("token", "neap", built "neap_token", {core = -1})
   add("start", "neap",
       built "start" .. "100 " .. neap .. file "limit/empty.lua")
   add("plain", "neap", neap .. file "limit/plain.lua")
@@ -312,6 +318,8 @@ local function judge(row, neap, limit)
     return ("<= %gx"):format(row.times), ratio and ratio <= row.times
   elseif row.least then
     return (">= %gx"):format(row.least), ratio and ratio >= row.least
+  elseif row.floor then
+    return ">= " .. number(row.floor), neap and neap >= row.floor
   elseif row.most then
     return "<= " .. number(row.most), neap and neap <= row.most
   end
