@@ -23,16 +23,30 @@ static int submit(np_Inbox *in, np_Post *post) {
 
 /* == Running Lua from a post ========================================== */
 
-/* Calls f(data) by lua_pcall, outside of any task; what it raises is left
- * on top of the machine's stack for calls, and 0 is given. */
+static int trace(lua_State *L) {
+  if (lua_type(L, 1) == LUA_TSTRING) {
+    np_error_wrap(L, 1);
+    np_traceback(L, L, 1);
+    lua_setfield(L, -2, "traceback");
+  }
+  return 1;
+}
+
+/*
+ * Calls f(data) outside of any task. It is called even if memory is out: the
+ * machine's stack for calls has room for one call. What it raises is left on
+ * top of that stack, and 0 is given.
+ */
 static int protect(neap_Vm *vm, lua_CFunction f, void *data) {
   lua_State *C = vm->calls;
-  int status;
+  int handler = lua_gettop(C) + 1, status;
   vm->running = C;
+  lua_pushcfunction(C, trace);
   lua_pushcfunction(C, f);
   lua_pushlightuserdata(C, data);
-  status = lua_pcall(C, 1, 0, 0);
+  status = lua_pcall(C, 1, 0, handler);
   vm->running = NULL;
+  lua_remove(C, handler);
   return status == LUA_OK;
 }
 
@@ -47,38 +61,30 @@ typedef struct Submission {
 static int call_f(lua_State *L) {
   Submission *s = lua_touserdata(L, 1);
   lua_settop(L, 0);
+  np_no_context(L);
   s->f(L, s->data);
   return 0;
 }
 
-static int trace(lua_State *L) {
-  if (lua_type(L, 1) == LUA_TSTRING) {
-    np_error_wrap(L, 1);
-    np_traceback(L, L, 1);
-    lua_setfield(L, -2, "traceback");
-  }
-  return 1;
+static int report_error(lua_State *L) {
+  np_report_error(L, "error in a submitted callback", 1, 0);
+  return 0;
 }
 
-/* Runs protected; reports what the callback raises. */
-static int call_reported(lua_State *L) {
-  np_no_context(L);
-  lua_pushcfunction(L, trace);
-  lua_pushcfunction(L, call_f);
-  lua_pushvalue(L, 1);
-  if (lua_pcall(L, 1, 0, 2) != LUA_OK)
-    np_report_error(L, "error in a submitted callback", -1, 0);
-  return 0;
+/* Reports the error on top of C, and pops it. */
+static void report_failure(neap_Vm *vm, lua_State *C) {
+  lua_pushcfunction(C, report_error);
+  lua_insert(C, -2);
+  if (lua_pcall(C, 1, 0, 0) == LUA_OK) return;
+  neap_report(vm, NEAP_REPORT_ERROR,
+              "error in a submitted callback: not enough memory", NULL);
+  lua_pop(C, 1);
 }
 
 static void on_submission(neap_Vm *vm, np_Post *post, int closed) {
   Submission *s = (Submission *)post;
   (void)closed; /* never: these are run before Lua is closed */
-  if (!protect(vm, call_reported, s)) {
-    neap_report(vm, NEAP_REPORT_ERROR, "error in a submitted callback: "
-                "not enough memory", NULL);
-    lua_pop(vm->calls, 1);
-  }
+  if (!protect(vm, call_f, s)) report_failure(vm, vm->calls);
   free(s);
 }
 
@@ -228,14 +234,28 @@ static int call_begin(lua_State *L) {
   return 0;
 }
 
+/* Runs protected: keeps the text of the error at 1. */
+static int keep_text(lua_State *L) {
+  neap_Call *c = lua_touserdata(L, 2);
+  neap_error_text(L, 1, 0);
+  keep_error(c, LUA_ERRRUN, lua_tostring(L, -1));
+  return 0;
+}
+
+/* It could not begin: the error is on top of C, and is popped. */
+static void keep_failure(lua_State *C, neap_Call *c) {
+  c->status = LUA_ERRMEM;
+  lua_pushcfunction(C, keep_text);
+  lua_insert(C, -2);
+  lua_pushlightuserdata(C, c);
+  if (lua_pcall(C, 2, 0, 0) != LUA_OK) lua_pop(C, 1);
+}
+
 static void on_start(neap_Vm *vm, np_Post *post, int closed) {
   neap_Call *c = (neap_Call *)post;
-  const char *text;
   (void)closed; /* never: these are run before Lua is closed */
   if (protect(vm, call_begin, c)) return;
-  text = lua_tostring(vm->calls, -1);
-  keep_error(c, LUA_ERRRUN, text);
-  lua_pop(vm->calls, 1);
+  keep_failure(vm->calls, c);
   end(c, LUA_ERRRUN);
 }
 

@@ -147,7 +147,10 @@ void np_task_now(lua_State *L, int nargs, np_Sink *sink) {
   lua_pushcfunction(T, np_task_main);
   lua_pushcfunction(T, task_handler);
   lua_xmove(L, T, nargs + 1);
+  np_poke_enter(vm);
+  np_poke_hook(vm, T); /* what is wanted already cannot wait for a turn */
   np_task_run(vm, t, nargs + 2);
+  np_poke_leave(vm);
 }
 
 neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source) {
@@ -719,8 +722,7 @@ void np_context_push(lua_State *L) {
 
 void np_no_context(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  if (vm->current != NULL) return;
-  lua_newtable(L);
+  lua_pushnil(L);
   lua_rawseti(L, LUA_REGISTRYINDEX, vm->ref[NP_R_CONTEXT]);
 }
 

@@ -52,13 +52,20 @@ void np_make(lua_State *L, int what) {
   }
 }
 
+static int do_nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
 static void open_store(lua_State *L, neap_Vm *vm) {
   int i;
   vm->store = lua_newthread(L);
   (void)luaL_ref(L, LUA_REGISTRYINDEX);
   vm->calls = lua_newthread(L);
   (void)luaL_ref(L, LUA_REGISTRYINDEX);
-  if (!lua_checkstack(vm->store, 50))
+  lua_pushcfunction(vm->calls, do_nothing); /* so that there is room for it */
+  if (!lua_checkstack(vm->store, 50) ||
+      lua_pcall(vm->calls, 0, 0, 0) != LUA_OK)
     luaL_error(L, "not enough memory");
   for (i = 1; i <= NP_S_LAST; i++) {
     lua_newtable(L);

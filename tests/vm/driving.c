@@ -145,6 +145,27 @@ static void test_stop_blocked(void) {
   (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* A call from C begins outside of the loop, and is stopped there as well. */
+static void test_stop_call(void) {
+  Machine m;
+  Gate gate;
+  pthread_t thread;
+  machine_open(&m, NULL);
+  neap_stop(m.vm);
+  expect(neap_dostring(m.vm, FOREVER, "=test") == NEAP_ECANCELED);
+  gate.vm = m.vm;
+  if (uv_sem_init(&gate.open, 0) < 0) abort();
+  lua_pushlightuserdata(m.L, &gate);
+  lua_pushcclosure(m.L, at_work, 1);
+  lua_setglobal(m.L, "at_work");
+  if (pthread_create(&thread, NULL, stopper, &gate) != 0) abort();
+  expect(neap_dostring(m.vm, "at_work() " FOREVER, "=test") ==
+         NEAP_ECANCELED);
+  pthread_join(thread, NULL);
+  uv_sem_destroy(&gate.open);
+  machine_close(&m);
+}
+
 /* == Polled by a foreign loop ========================================= */
 
 /* A loop of poll(2), which knows nothing of libuv; -> how often it woke. */
@@ -332,6 +353,7 @@ int main(void) {
   test_stop();
   test_stop_by_signal();
   test_stop_blocked();
+  test_stop_call();
   test_poll();
   test_poll_sleeps();
   test_poll_wakes();

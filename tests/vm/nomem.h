@@ -173,6 +173,9 @@ static struct {
 
 static int failures;
 
+/* What a test has in its machines beside what every machine has. */
+static lua_CFunction nomem_setup;
+
 static void complain(const char *format, const char *text) {
   failures++;
   printf("script %d, NOMEM_ONLY=\"%ld %ld %d\": ", now.script, now.first,
@@ -209,6 +212,10 @@ static int run_script(lua_State *L) {
   lua_setglobal(L, "FILE");
   lua_pushstring(L, getenv("CERT"));
   lua_setglobal(L, "CERT");
+  if (nomem_setup != NULL) {
+    lua_pushcfunction(L, nomem_setup);
+    lua_call(L, 0, 0);
+  }
   if (neap_load(L, text, strlen(text), "=script", "t") != LUA_OK)
     return lua_error(L);
   if (now.script % 2 == 0) {
