@@ -29,6 +29,9 @@ int np_ring_reserve(np_Ring *r, size_t count);
 /* Puts `p` at the end. 0, or -1 when memory is out. */
 static inline int np_ring_push(np_Ring *r, void *p);
 
+/* The same where room is known to be: it was reserved. */
+static inline void np_ring_put(np_Ring *r, void *p);
+
 /* Takes the first; NULL when the ring is empty. */
 static inline void *np_ring_pop(np_Ring *r);
 
@@ -59,6 +62,10 @@ static inline int np_ring_push(np_Ring *r, void *p) {
     return -1;
   r->slot[r->tail++ & r->mask] = p;
   return 0;
+}
+
+static inline void np_ring_put(np_Ring *r, void *p) {
+  r->slot[r->tail++ & r->mask] = p;
 }
 
 static inline void *np_ring_pop(np_Ring *r) {

@@ -119,7 +119,7 @@ static void run_waiting(neap_Vm *vm, np_Batch *b) {
   neap_Task *t = b->waiting;
   b->waiting = t->sink_next;
   b->before = NULL;
-  np_task_step(vm, &t->link.node);
+  np_task_start(vm, &t->link.node);
 }
 
 static void run_batch(neap_Vm *vm, np_Node *node) {

@@ -11,7 +11,7 @@
 
 #include "vm.h"
 
-#define SLICE_NODES 64     /* a poll costs as much as five switches */
+#define SLICE_NODES 256    /* a poll costs as much as five switches */
 #define SLICE_TIME 50000   /* ns; but I/O must not wait longer than this */
 
 /* == Timers =========================================================== */
@@ -20,7 +20,7 @@ uint64_t neap_now(void) { return uv_hrtime(); }
 
 static void on_idle(uv_idle_t *idle) { (void)idle; }
 
-static void start_idle(neap_Vm *vm) {
+void np_loop_busy(neap_Vm *vm) {
   if (vm->idling || uv_is_closing((uv_handle_t *)&vm->idle)) return;
   (void)uv_idle_start(&vm->idle, on_idle);
   vm->idling = 1;
@@ -29,7 +29,7 @@ static void start_idle(neap_Vm *vm) {
 static void on_timer(uv_timer_t *timer) {
   neap_Vm *vm = timer->data;
   vm->armed = 0;
-  start_idle(vm); /* so that the poll before our turn does not block */
+  np_loop_busy(vm); /* so that the poll before our turn does not block */
 }
 
 /* Sets libuv's timer to the first deadline. */
@@ -76,11 +76,6 @@ static void fire_due(neap_Vm *vm) {
 }
 
 /* == Turns ============================================================ */
-
-void np_ready(neap_Vm *vm, np_Node *node) {
-  (void)np_ring_push(&vm->ready, node); /* reserved by np_reserve */
-  if (!vm->idling) start_idle(vm);
-}
 
 int np_reserve(neap_Vm *vm) {
   size_t need = vm->ntasks + vm->nscheduled + 8;
@@ -138,7 +133,7 @@ static void turn(neap_Vm *vm) {
   np_poke_leave(vm);
   vm->turning = 0;
   if (is_ready(vm)) {
-    start_idle(vm);
+    np_loop_busy(vm);
   } else {
     if (vm->idling) uv_idle_stop(&vm->idle);
     vm->idling = 0;

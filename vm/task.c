@@ -73,7 +73,7 @@ neap_Task *np_task_blank(neap_Vm *vm) {
     return NULL;
   }
   memset(t, 0, sizeof *t);
-  t->link.node.run = np_task_step;
+  t->link.node.run = np_task_start;
   t->timer.fire = on_sleep;
   t->vm = vm;
   t->slot = slot;
@@ -125,6 +125,20 @@ static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
   return t;
 }
 
+static void go_on(neap_Vm *vm, np_Node *node) {
+  np_task_run(vm, (neap_Task *)node, 0);
+}
+
+/* Gives the task that thread, with the function at its bottom. */
+static void begin_on(neap_Vm *vm, neap_Task *t, uint32_t thread) {
+  t->flags |= NP_T_STARTED;
+  t->link.node.run = go_on;
+  t->thread = thread;
+  t->L = vm->threads[thread];
+  lua_pushcfunction(t->L, np_task_main);
+  lua_pushcfunction(t->L, task_handler);
+}
+
 void np_task_now(lua_State *L, int nargs, np_Sink *sink) {
   neap_Vm *vm = np_vm(L);
   neap_Task *t = NULL;
@@ -139,13 +153,10 @@ void np_task_now(lua_State *L, int nargs, np_Sink *sink) {
     luaL_error(L, "not enough memory");
     return;
   }
-  t->flags = NP_T_STARTED | NP_T_MAIN;
+  t->flags = NP_T_MAIN;
   t->sink = sink;
-  t->thread = thread;
-  t->L = T;
   if (vm->main == NULL) vm->main = t;
-  lua_pushcfunction(T, np_task_main);
-  lua_pushcfunction(T, task_handler);
+  begin_on(vm, t, thread);
   lua_xmove(L, T, nargs + 1);
   np_poke_enter(vm);
   np_poke_hook(vm, T); /* what is wanted already cannot wait for a turn */
@@ -183,11 +194,9 @@ void np_task_prepare(lua_State *L, neap_Task *t) {
 }
 
 int np_task_begin(neap_Vm *vm, neap_Task *t) {
-  t->flags |= NP_T_STARTED;
-  if (np_thread_take(vm, &t->thread) < 0) return UV_ENOMEM;
-  t->L = vm->threads[t->thread];
-  lua_pushcfunction(t->L, np_task_main);
-  lua_pushcfunction(t->L, task_handler);
+  uint32_t thread;
+  if (np_thread_take(vm, &thread) < 0) return UV_ENOMEM;
+  begin_on(vm, t, thread);
   return 0;
 }
 
@@ -569,9 +578,9 @@ static int load_start(neap_Vm *vm, neap_Task *t) {
   return np_task_load(t);
 }
 
-void np_task_step(neap_Vm *vm, np_Node *node) {
+void np_task_start(neap_Vm *vm, np_Node *node) {
   neap_Task *t = (neap_Task *)node;
-  int n = t->flags & NP_T_STARTED ? 0 : load_start(vm, t);
+  int n = load_start(vm, t);
   if (n < 0) np_task_fail(vm, t);
   else np_task_run(vm, t, n);
 }
@@ -675,11 +684,10 @@ static int sleep_done(lua_State *L, int status, lua_KContext value) {
  * time, gives every other ready task one turn.
  */
 static int task_sleep(lua_State *L) {
-  int whole;
+  int whole, value = lua_gettop(L) > 1;
   lua_Integer n = lua_tointegerx(L, 1, &whole); /* faster for what is one */
   lua_Number s = whole ? (lua_Number)n : lua_tonumberx(L, 1, &whole);
   neap_Task *t = np_park_check(L);
-  int value = lua_gettop(L) > 1;
   if (!whole || s != s)
     return np_error(L, "sleep needs a number of seconds, not %s",
                     whole ? "nan" : lua_pushfstring(L, "a %s value",

@@ -2,7 +2,7 @@
  * vm.h - what the files of vm/ share: the machine, its tasks and futures.
  *
  * The life of one await, in one place: a C function that must wait calls
- * np_park, which yields the Lua thread up to np_task_step; a callback of
+ * np_park, which yields the Lua thread up to np_task_run; a callback of
  * libuv, another task or a timer pushes the task's node into the ready ring;
  * the next turn of the loop resumes the thread, whose continuation either
  * raises the task's cancellation or goes on.
@@ -398,8 +398,14 @@ void np_report_open(neap_Vm *vm); /* Lua's warnings, and its panic */
 int np_loop_open(neap_Vm *vm);
 void np_loop_close(neap_Vm *vm);
 
+/* Keeps the poll from blocking while nodes are ready. */
+void np_loop_busy(neap_Vm *vm);
+
 /* Pushes a node; there is room, because whoever made the node reserved it. */
-void np_ready(neap_Vm *vm, np_Node *node);
+static inline void np_ready(neap_Vm *vm, np_Node *node) {
+  np_ring_put(&vm->ready, node);
+  if (!vm->idling) np_loop_busy(vm);
+}
 
 /* Room for one node more; 0, or UV_ENOMEM. */
 int np_reserve(neap_Vm *vm);
@@ -505,8 +511,8 @@ void np_task_now(lua_State *L, int nargs, np_Sink *sink);
 neap_Task *np_task_blank(neap_Vm *vm);
 /* Keeps the claimed coroutine object on top, which is popped, for it. */
 void np_task_prepare(lua_State *L, neap_Task *t);
-/* Starts, or goes on: the `run` of a task's node. */
-void np_task_step(neap_Vm *vm, np_Node *node);
+/* The `run` of the node of a task that has not started. */
+void np_task_start(neap_Vm *vm, np_Node *node);
 /* Gives it a thread with the function at its bottom; 0, or UV_ENOMEM. */
 int np_task_begin(neap_Vm *vm, neap_Task *t);
 /* Replaces the object on top of the thread by what it will run; how many
