@@ -195,7 +195,7 @@ static void run_callback(neap_Vm *vm, np_Node *node) {
 
 static void on_due(neap_Vm *vm, neap_Timer *timer) {
   Callback *c = (Callback *)((char *)timer - offsetof(Callback, timer));
-  np_ready(vm, &c->link.node);
+  run_callback(vm, &c->link.node);
 }
 
 /* == Making =========================================================== */

@@ -17,6 +17,7 @@ typedef struct Other {
   np_Future *future; /* somebody's, or NULL once that is done */
   uint32_t number;   /* which child it is, from 1 */
   uint32_t same;     /* it is this earlier child once more */
+  uint8_t early;     /* the future was done beforehand */
 } Other;
 
 /* Fields of the table of results that are not results. They are there from
@@ -246,12 +247,11 @@ static int copy_outcome(lua_State *L) {
   return 0;
 }
 
-static void future_ended(neap_Vm *vm, np_Node *node) {
-  Other *c = (Other *)node;
+/* Takes the outcome of child `c`, which is a future that is done. */
+static void take_future(lua_State *C, Other *c) {
   Gather *g = c->gather;
   uint32_t at = c->number;
   int status = c->future->state;
-  lua_State *C = vm->calls;
   lua_pushcfunction(C, copy_outcome);
   lua_pushlightuserdata(C, c);
   if (lua_pcall(C, 1, 0, 0) != LUA_OK) {
@@ -264,10 +264,23 @@ static void future_ended(neap_Vm *vm, np_Node *node) {
   lua_rawseti(C, -2, at);
   lua_pop(C, 2);
   c->future = NULL;
-  vm->nscheduled--;
+  g->f.vm->nscheduled--;
   g->pending--;
   if (status != NP_DONE) child_failed(g, at);
   if (g->pending == 0) gather_end(g);
+}
+
+static void future_ended(neap_Vm *vm, np_Node *node) {
+  take_future(vm->calls, (Other *)node);
+}
+
+/* Those that were done beforehand count at once, as in asyncio: if all were,
+ * so is the gather. */
+static void take_done(lua_State *L, Gather *g) {
+  uint32_t i;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  for (i = 0; i < g->nothers; i++)
+    if (g->other[i].early) take_future(L, &g->other[i]);
 }
 
 uint32_t np_gather_pending(np_Future *f) { return ((Gather *)f)->pending; }
@@ -359,8 +372,8 @@ static void start_future(lua_State *L, Gather *g, Other *c) {
   }
   c->future = f;
   c->link.node.run = future_ended;
-  if (f->state != NP_PENDING) np_ready(vm, &c->link.node);
-  else np_link(f, &c->link);
+  if (f->state == NP_PENDING) np_link(f, &c->link);
+  else c->early = 1;
   g->pending++;
 }
 
@@ -485,6 +498,7 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
     if (g->pending == 0) gather_end(g);
     return lua_error(L);
   }
+  take_done(L, g);
   return 1;
 }
 
@@ -504,8 +518,8 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
  * one, as `e.value`.
  *
  * What either returns is a Future: the children have started, whether or not
- * it is awaited. An awaitable that is named twice runs once and is given
- * twice.
+ * it is awaited. It is done at once if all of them were. An awaitable that is
+ * named twice runs once and is given twice.
  *
  * ```lua
  * local async function half(x)

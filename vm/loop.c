@@ -51,6 +51,7 @@ static void arm(neap_Vm *vm) {
 int neap_timer_start(neap_Vm *vm, neap_Timer *t, uint64_t when) {
   np_HeapNode *node = (np_HeapNode *)t;
   if (np_heap_test(node)) np_heap_remove(&vm->timers, node);
+  if (when < vm->due_time) when = vm->due_time; /* behind those */
   if (np_heap_insert(&vm->timers, node, when) < 0) return UV_ENOMEM;
   if (!vm->turning) arm(vm);
   return 0;
@@ -63,16 +64,37 @@ void neap_timer_stop(neap_Vm *vm, neap_Timer *t) {
   if (!vm->turning) arm(vm); /* it may be all that keeps the loop alive */
 }
 
-/* Fires what is due. */
-static void fire_due(neap_Vm *vm) {
-  uint64_t when, now;
-  vm->soon = 0;
-  if (np_heap_min(&vm->timers, NULL) == NULL) return;
-  now = uv_hrtime();
-  while (np_heap_min(&vm->timers, &when) != NULL && when <= now) {
+/* Fires what was due, and not started later, when this took its place. */
+static void fire_due(neap_Vm *vm, np_Node *node) {
+  uint64_t when;
+  np_HeapNode *first;
+  (void)node;
+  while ((first = np_heap_min(&vm->timers, &when)) != NULL &&
+         when <= vm->due_time && (int32_t)(first->seq - vm->due_seq) < 0) {
     neap_Timer *t = (neap_Timer *)np_heap_pop(&vm->timers);
     t->fire(vm, t);
   }
+  vm->due_time = 0;
+}
+
+void np_fire_soon(neap_Vm *vm, uint64_t now) {
+  if (vm->due_time == 0) np_ready(vm, &vm->due);
+  vm->due_time = now; /* if others wait there already, it goes with them */
+  vm->due_seq = vm->timers.seq;
+}
+
+/*
+ * Timers have their place in the turn, behind all that was ready: whom they
+ * wake comes after those that the others woke, as in asyncio.
+ */
+static void look_at_timers(neap_Vm *vm) {
+  uint64_t when, now;
+  vm->soon = 0;
+  if (np_heap_min(&vm->timers, &when) == NULL) return;
+  now = uv_hrtime();
+  if (when > now) return;
+  if (vm->due_time == 0) np_fire_soon(vm, now);
+  else vm->soon = 1;
 }
 
 /* == Turns ============================================================ */
@@ -111,7 +133,7 @@ static void run_slice(neap_Vm *vm) {
       if (now - start > SLICE_TIME) break;
       look = ran + 16;
     }
-    if (vm->soon) fire_due(vm);
+    if (vm->soon) look_at_timers(vm);
   }
 }
 
@@ -127,7 +149,7 @@ static void turn(neap_Vm *vm) {
   if (np_wants(vm, ~0)) np_attend(vm);
   if (vm->stopping) go_on_stopping(vm);
   if (vm->posted || vm->posts != NULL) np_inbox_run(vm);
-  fire_due(vm);
+  look_at_timers(vm);
   run_slice(vm);
   if (vm->stopping) go_on_stopping(vm);
   np_poke_leave(vm);
@@ -221,6 +243,7 @@ int np_loop_open(neap_Vm *vm) {
   }
   np_ring_init(&vm->ready);
   np_heap_init(&vm->timers);
+  vm->due.run = fire_due;
   if ((vm->inbox = np_inbox_new(vm)) == NULL) return UV_ENOMEM;
   if ((err = uv_async_init(vm->loop, &vm->async, on_async)) < 0) return err;
   (void)uv_check_init(vm->loop, &vm->check); /* these cannot fail */

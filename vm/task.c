@@ -410,10 +410,22 @@ static int task_store(lua_State *L, int state, int first) {
   return 0;
 }
 
+/* The body does not run, or its values do not count. */
+static int task_cancelled(lua_State *L, neap_Task *t) {
+  t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
+  lua_settop(L, 1);
+  np_cancel_push(L, t);
+  return task_store(L, NP_FAILED, 2);
+}
+
+/* A cancellation that found no await any more is the outcome, as in asyncio. */
 static int task_ended(lua_State *L, int status, lua_KContext ctx) {
+  neap_Task *t = np_vm(L)->current;
   (void)ctx;
-  return task_store(L, status == LUA_OK || status == LUA_YIELD ?
-                    NP_DONE : NP_FAILED, 2);
+  if (status != LUA_OK && status != LUA_YIELD)
+    return task_store(L, NP_FAILED, 2);
+  if (t->flags & NP_T_MUST_CANCEL) return task_cancelled(L, t);
+  return task_store(L, NP_DONE, 2);
 }
 
 static void run_body(lua_State *L) {
@@ -426,10 +438,8 @@ static void run_body(lua_State *L) {
     return;
   }
   if (t->flags & NP_T_MUST_CANCEL) {
-    t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
     np_co_excuse(L, 1);
-    np_cancel_push(L, t);
-    (void)task_store(L, NP_FAILED, 2);
+    (void)task_cancelled(L, t);
     return;
   }
   status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, task_ended);

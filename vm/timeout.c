@@ -14,7 +14,7 @@ typedef struct Timeout {
   uint64_t id;      /* of the task */
   uint32_t slot;
   uint16_t cancelling; /* requests when the scope began */
-  uint8_t state, limited;
+  uint8_t state, limited, moved;
   lua_Number when;
   neap_Vm *vm;
 } Timeout;
@@ -26,16 +26,19 @@ static void on_timeout(neap_Vm *vm, neap_Timer *timer) {
   s->state = EXPIRING;
 }
 
-/* Sets the timer to s->when; reading the clock is dear, so `now` is given. */
+/* Sets the timer to s->when; reading the clock is dear, so `now` is given. A
+ * new scope that is over has its place in the turn, as in asyncio. */
 static void start(lua_State *L, Timeout *s, uint64_t now) {
   neap_Vm *vm = s->vm;
   uint64_t ns;
   lua_Number when = s->when * 1e9;
   ns = when < 1e18 + (lua_Number)now ? when > 0 ? (uint64_t)when : 0
                                      : now + (uint64_t)1e18;
-  if (ns <= now) vm->soon = 1;
   if (neap_timer_start(vm, &s->timer, ns) < 0)
     luaL_error(L, "not enough memory");
+  if (ns > now) return;
+  if (s->moved && vm->due_time != 0) vm->soon = 1;
+  else np_fire_soon(vm, now);
 }
 
 static int scope_new(lua_State *L, int limited, lua_Number when,
@@ -52,6 +55,7 @@ static int scope_new(lua_State *L, int limited, lua_Number when,
   s->cancelling = t->cancelling;
   s->state = ACTIVE;
   s->limited = (uint8_t)limited;
+  s->moved = 0;
   s->when = when;
   s->vm = vm;
   np_push_made(L, vm, NP_R_TIMEOUT);
@@ -170,7 +174,7 @@ static int scope_reschedule(lua_State *L) {
   }
   s->when = luaL_checknumber(L, 2);
   luaL_argcheck(L, s->when == s->when, 2, "a time expected, got nan");
-  s->limited = 1;
+  s->limited = s->moved = 1;
   start(L, s, uv_hrtime());
   return 0;
 }

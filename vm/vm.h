@@ -309,8 +309,12 @@ struct neap_Vm {
   uv_timer_t timer;
   uv_async_t async;
   uint64_t armed; /* deadline that `timer` is set to, 0 if none */
-  int idling, turning, soon, posted, uv_open;
+  int idling, turning, posted, uv_open;
   int holds; /* who keeps the loop running though libuv knows of nothing */
+  np_Node due;       /* fires the timers that are due */
+  uint64_t due_time; /* those due then; 0 while it is not in the ring */
+  uint32_t due_seq;  /* and put into the heap before this number */
+  int soon;          /* look at the timers before the next turn */
 
   np_Slab *slab;
   lua_Alloc alloc;
@@ -406,6 +410,9 @@ static inline void np_ready(neap_Vm *vm, np_Node *node) {
   np_ring_put(&vm->ready, node);
   if (!vm->idling) np_loop_busy(vm);
 }
+
+/* Fires what is due `now`, when those that are ready have run. */
+void np_fire_soon(neap_Vm *vm, uint64_t now);
 
 /* Room for one node more; 0, or UV_ENOMEM. */
 int np_reserve(neap_Vm *vm);
