@@ -137,9 +137,21 @@ static void fresh_row(Editor *e) {
 /* After a stop the terminal is as the shell likes it. libedit believes that
  * it is still raw, unless told. */
 static void take_terminal(Editor *e) {
-  if (tcgetpgrp(e->in) != getpgrp()) return; /* continued by `bg` */
   np_el_set()(e->el, EL_PREP_TERM, 0);
   np_el_set()(e->el, EL_PREP_TERM, 1);
+}
+
+/* Draws the line again, in a row of its own after a stop. */
+static void redraw(Editor *e, Command why) {
+  if (why == RESUME) {
+    if (tcgetpgrp(e->in) != getpgrp()) return; /* continued by `bg` */
+    take_terminal(e);
+    fresh_row(e);
+  } else {
+    hide_line(e);
+  }
+  np_el_resize()(e->el);
+  np_el_set()(e->el, EL_REFRESH);
 }
 
 /* Lets the loop go on until it has a command that is not about the screen. */
@@ -151,14 +163,7 @@ static Command hand_back(Editor *e, Event event) {
     if (e->command == PRINT) {
       print_above(e);
     } else if (e->command == REDRAW || e->command == RESUME) {
-      if (e->command == RESUME) {
-        take_terminal(e);
-        fresh_row(e);
-      } else {
-        hide_line(e);
-      }
-      np_el_resize()(e->el);
-      np_el_set()(e->el, EL_REFRESH);
+      redraw(e, e->command);
     } else {
       return e->command;
     }

@@ -256,7 +256,8 @@ static int open_loop(uv_loop_t *loop, Editor *e) {
   return err;
 }
 
-/* Signals are for the machine's thread. */
+/* Signals are for the machine's thread, but for the kernel's way to stop who
+ * uses the terminal from the background. */
 static int open_thread(Editor *e) {
   sigset_t all, before;
   if (uv_sem_init(&e->to_edit, 0) < 0) return UV_ENOMEM;
@@ -265,6 +266,8 @@ static int open_thread(Editor *e) {
     return UV_ENOMEM;
   }
   sigfillset(&all);
+  sigdelset(&all, SIGTTIN);
+  sigdelset(&all, SIGTTOU);
   (void)pthread_sigmask(SIG_SETMASK, &all, &before);
   int err = uv_thread_create(&e->thread, np_edit, e);
   (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
