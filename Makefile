@@ -104,8 +104,9 @@ $B/libneap.so: $(OBJ) $B/rooms
 	$(NEAPC) -shared -Wl,-soname,$(SONAME) -o $@ $(OBJ) $(LUASO) $(LIBS)
 # For lua itself, whose Lua it uses; it stays when a state is closed, because
 # threads of libuv may.
-$B/neap.so: $(OBJ) $B/rooms
-	$(NEAPC) -shared -Wl,-Bsymbolic -Wl,-z,nodelete -o $@ $(OBJ) $(LIBS)
+$B/neap.so: $(OBJ) $B/rooms scripts/neap.map
+	$(NEAPC) -shared -Wl,--version-script=scripts/neap.map -Wl,-z,nodelete \
+	  -o $@ $(OBJ) $(LIBS)
 $(filter $B/tests/lib/%,$(TESTS)): %: %.o $B/libneap.a
 	$(NEAPC) -o $@ $^
 $(filter $B/tests/vm/%,$(TESTS)): %: %.o $B/libneap.a

@@ -142,6 +142,7 @@ static int detach(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   if (vm->closing) return 0;
   np_watch_stop(vm);
+  np_workers_stop(vm);
   vm->closing = 1;
   vm->turning = 1; /* no turn runs in the loop */
   np_handle_close_all(vm);
@@ -243,11 +244,9 @@ static void copy_globals(lua_State *L) {
   }
 }
 
-/*
- * require "neap": {asyncio=, async=, await=, load=, loadfile=, dofile=,
- * translate=, version=}. In a state of another's it makes a machine first.
- */
-NEAP_API int luaopen_neap(lua_State *L) {
+/* require "neap": {asyncio=, async=, await=, load=, loadfile=, dofile=,
+ * translate=, version=} */
+int luaopen_neap(lua_State *L) {
   int ours, any;
   luaL_checkstack(L, 20, NULL);
   ours = lua_rawgetp(L, LUA_REGISTRYINDEX, &copy) != LUA_TNIL;

@@ -307,7 +307,7 @@ static void refuse_submissions(neap_Vm *vm) {
 }
 
 void neap_vm_free(neap_Vm *vm) {
-  if (vm == NULL) return;
+  if (vm == NULL || vm->attached) return; /* that one is Lua's to free */
   np_watch_stop(vm);
   if (vm->ref[NP_R_HANDLES] != 0) { /* it was opened, all but the Lua half */
     vm->exiting = 0;

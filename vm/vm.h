@@ -381,7 +381,6 @@ void np_init(neap_Vm *vm);
 int np_open(lua_State *L);
 /* Says that the state has a machine, see luaopen_neap. */
 void np_attach_mark(lua_State *L);
-int luaopen_neap(lua_State *L);
 
 /* Pushes a new table that is weak: "k" or "v". */
 void np_weak_push(lua_State *L, const char *mode);

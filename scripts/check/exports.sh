@@ -18,6 +18,11 @@ for name in $promised; do
     { echo "in neap.h but not exported: $name"; status=1; }
 done
 
+# The module for lua itself has one door.
+exported=$(nm -D --defined-only "$B/neap.so" | awk '{print $NF}')
+[ "$exported" = luaopen_neap ] ||
+  { echo "neap.so exports:" $exported; status=1; }
+
 # Lua's C modules find Lua itself in the interpreter, and ours the door.
 inside=$(nm -D --defined-only "$B/neap" | awk '{print $NF}' | sort)
 for name in $promised lua_callk luaL_openlibs luaL_buffinit; do

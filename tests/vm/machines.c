@@ -79,7 +79,32 @@ static void test_at_once(void) {
   expect(uv_loop_close(&loop) == 0);
 }
 
+/* A host that was compiled when the options were fewer: what is behind its
+ * `size` is not looked at. */
+static void test_old_options(void) {
+  struct {
+    neap_Options options;
+    char more[64];
+  } given;
+  neap_Vm *vm;
+  memset(&given, 0x55, sizeof given);
+  memset(&given, 0, offsetof(neap_Options, modules));
+  given.options.size = offsetof(neap_Options, modules);
+  given.options.data = &given;
+  vm = neap_vm_new(&given.options);
+  expect(vm != NULL && neap_data(vm) == &given);
+  expect(neap_dostring(vm, "return require 'neap.fs'", "=x") == LUA_OK);
+  neap_vm_free(vm);
+  memset(&given, 0, sizeof given); /* and one that is newer than the library */
+  memset(given.more, 0x55, sizeof given.more);
+  given.options.size = sizeof given;
+  vm = neap_vm_new(&given.options);
+  expect(vm != NULL);
+  neap_vm_free(vm);
+}
+
 int main(void) {
+  test_old_options();
   test_make_and_free();
   test_at_once();
   if (failures == 0) printf("machines: ok\n");

@@ -110,6 +110,15 @@ NEAP_API void neap_vm_free(neap_Vm *vm);
 /* The machine's main Lua state: for setting up, not for running scripts. */
 NEAP_API lua_State *neap_state(neap_Vm *vm);
 
+/*
+ * require "neap": gives a Lua state that the host has made itself, with Lua's
+ * libraries open, a machine that ends with it, in lua_close; see doc/lua.md.
+ * To be called with luaL_requiref(L, "neap", luaopen_neap, 0), and before the
+ * state has threads that Lua does not know. It pushes the module. neap_vm(L)
+ * is the machine then; it is not to be freed.
+ */
+NEAP_API int luaopen_neap(lua_State *L);
+
 /* The machine that `L` belongs to. */
 NEAP_API neap_Vm *neap_vm(lua_State *L);
 
