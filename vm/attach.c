@@ -136,16 +136,21 @@ static void drop_tasks(neap_Vm *vm) {
   vm->nthreads = vm->npool = vm->threads_size = 0;
 }
 
+/* The userdata has room to put the struct where cache lines begin. */
+static neap_Vm *struct_in(char *block) {
+  return (neap_Vm *)(void *)(block + (-(uintptr_t)block & 63));
+}
+
 /* __gc of the machine, when the state closes: Lua has collected all objects
  * of neap's by now, and frees the struct when no finalizer is left. */
 static int detach(lua_State *L) {
-  neap_Vm *vm = np_vm(L);
-  if (vm->closing) return 0;
+  neap_Vm *vm = struct_in(lua_touserdata(L, 1));
+  if (vm->closing || vm->loop == NULL) return 0;
   np_watch_stop(vm);
   np_workers_stop(vm);
   vm->closing = 1;
   vm->turning = 1; /* no turn runs in the loop */
-  np_handle_close_all(vm);
+  if (vm->uv_open) np_handle_close_all(vm);
   np_loop_close(vm);
   np_ring_init(&vm->ready);
   np_heap_init(&vm->timers);
@@ -185,37 +190,30 @@ static lua_State *main_thread(lua_State *L) {
   return main;
 }
 
-/* Pushes the userdata with the struct, which has its place in a cache line. */
+/* Pushes the userdata with the struct, which ends as it should from here on,
+ * however little of it was opened. */
 static neap_Vm *push_vm(lua_State *L) {
-  char *block = lua_newuserdatauv(L, sizeof(neap_Vm) + 63, 0);
-  neap_Vm *vm = (neap_Vm *)(void *)(block + (-(uintptr_t)block & 63));
+  neap_Vm *vm = struct_in(lua_newuserdatauv(L, sizeof(neap_Vm) + 63, 0));
   np_init(vm);
   vm->alloc = lua_getallocf(L, &vm->alloc_data);
-  vm->loop = &vm->own_loop;
-  vm->owns_loop = 1;
   vm->report = on_report;
   vm->attached = 1;
   vm->L = main_thread(L);
   np_buf_init(&vm->warning);
-  return vm;
-}
-
-static void set_finalizer(lua_State *L) {
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, detach);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
+  return vm;
 }
 
 static void attach(lua_State *L) {
   neap_Vm *vm = push_vm(L);
-  if (np_loop_open(vm) < 0) {
-    np_loop_close(vm);
-    luaL_error(L, "cannot open a loop");
-  }
-  *np_extra(L) = *np_extra(vm->L) = (uintptr_t)vm;
-  set_finalizer(L); /* from here on it closes by itself */
   lua_rawsetp(L, LUA_REGISTRYINDEX, vm);
+  vm->loop = &vm->own_loop;
+  vm->owns_loop = 1;
+  if (np_loop_open(vm) < 0) luaL_error(L, "cannot open a loop");
+  *np_extra(L) = *np_extra(vm->L) = (uintptr_t)vm;
   lua_pushcfunction(L, adopt_threads);
   lua_pushlightuserdata(L, vm);
   lua_call(L, 1, 0);
