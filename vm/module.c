@@ -74,6 +74,8 @@ static int called_by_module(lua_State *L) {
 /* Pushes the function that opens the module. */
 static void push_opener(lua_State *L, const neap_Module *m,
                         const char *form) {
+  if (m->source == NULL && m->open == NULL)
+    luaL_error(L, "module '%s' has neither text nor function", m->name);
   if (m->source == NULL) {
     lua_pushcfunction(L, m->open);
     return;

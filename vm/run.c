@@ -54,6 +54,7 @@ static int call_waits(lua_State *L, uint64_t id, const char *name) {
   neap_Task *t = np_vm(L)->tasks_last;
   while (t->id != id) t = t->prev;
   t->sink = NULL;
+  if (np_vm(L)->main == t) np_vm(L)->main = NULL; /* it goes on by itself */
   np_task_push(L, t);
   if (name != NULL) {
     lua_pushstring(L, name);
@@ -87,6 +88,7 @@ int neap_call(lua_State *L, int nargs, int *nresults) {
   int task = lua_gettop(L) - nargs, status;
   status = neap_begin(L, nargs, NULL, nresults);
   if (status != NEAP_EPENDING) return status;
+  if (np_vm(L)->main == NULL) neap_set_main(L, task);
   status = neap_wait(L, task, nresults);
   lua_remove(L, task);
   return status;

@@ -117,6 +117,9 @@ static void test_call_ends(void) {
   expect(neap_dostring(host.vm, "interrupt_me() await asyncio.sleep(1000)",
                        "=x") == NEAP_ECANCELED);
   expect(strstr(neap_error(host.L, -1)->text, "interrupted!") != NULL);
+  expect(neap_dostring(host.vm, "await asyncio.sleep(0) interrupt_me()\n"
+                       "await asyncio.sleep(1000)", "=x") == NEAP_ECANCELED);
+  lua_settop(host.L, 0);
   expect(neap_load(host.L, "os.exit(7, true)", 16, "=x", "t") == LUA_OK);
   expect(neap_call(host.L, 0, &n) == NEAP_ECANCELED);
   expect(neap_exiting(host.vm, &code) == 1 && code == 7);
@@ -161,6 +164,7 @@ static void test_begin(void) {
   expect(neap_task_result(host.L, 1, &n) == NEAP_EPENDING);
   expect(lua_gettop(host.L) == 1);
   neap_task_done(host.L, 1, on_end, &end);
+  neap_interrupt(host.vm); /* is for nobody: this one is no main task */
   neap_run(host.vm);
   turn(&host);
   expect(end.calls == 1 && end.status == LUA_OK && end.n == 2);
