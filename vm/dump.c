@@ -4,6 +4,8 @@
  * The tree and its text are made in Lua (stdlib/asyncio/dump.lua); here is
  * only what Lua cannot see: states, waits, and the stacks of others.
  */
+#include <string.h>
+
 #include "limits.h"
 
 void np_task_name_push(lua_State *L, neap_Task *t) {
@@ -76,6 +78,18 @@ static void push_wait(lua_State *L, neap_Task *t) {
   }
 }
 
+/* Replaces the name of a function on top, "wait", by that with its module,
+ * "asyncio.wait". */
+static void add_module(lua_State *L, const lua_Debug *ar) {
+  const char *name = lua_tostring(L, -1), *dir = ar->source + 8;
+  if (strncmp(ar->source, "=stdlib/", 8) != 0 || strpbrk(name, ".:") != NULL)
+    return;
+  lua_pushlstring(L, dir, strcspn(dir, "/"));
+  lua_pushfstring(L, "%s.%s", lua_tostring(L, -1), name);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
 /* Pushes the name of the library function that the script awaits and its
  * first argument, the object if it is a method; or two nils. */
 static void push_call(lua_State *L, neap_Task *t) {
@@ -83,7 +97,7 @@ static void push_call(lua_State *L, neap_Task *t) {
   int level;
   lua_pushnil(L);
   lua_pushnil(L);
-  if (t->L == NULL || t == t->vm->current) return;
+  if (t->L == NULL || t == t->vm->current || !lua_checkstack(t->L, 3)) return;
   for (level = 0; lua_getstack(t->L, level, &ar); level++) {
     if (!lua_getinfo(t->L, "Slf", &ar)) return;
     lua_xmove(t->L, L, 1);
@@ -96,6 +110,7 @@ static void push_call(lua_State *L, neap_Task *t) {
     lua_rawget(L, -2);
     lua_remove(L, -2);
     if (lua_type(L, -1) == LUA_TSTRING) {
+      add_module(L, &ar);
       lua_replace(L, -3);
       if (lua_getlocal(t->L, &ar, 1) != NULL) lua_xmove(t->L, L, 1);
       else lua_pushnil(L);
