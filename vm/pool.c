@@ -48,22 +48,42 @@ void np_slot_release(neap_Vm *vm, uint32_t slot) {
   vm->free_slots[vm->nfree++] = slot;
 }
 
-/* Runs protected: makes the thread whose number is at 1. */
-static int thread_make(lua_State *L) {
-  neap_Vm *vm = np_vm(L);
-  lua_Integer number = lua_tointeger(L, 1);
-  lua_State *T;
-  np_store(L, vm, NP_S_THREADS);
-  T = lua_newthread(L);
+/* Makes the thread of that number; the table of them is on top of L. */
+static void make(lua_State *L, neap_Vm *vm, uint32_t number) {
+  lua_State *T = lua_newthread(L);
   np_thread_mark(T, NP_X_TASK);
-  lua_rawseti(L, -2, number + 1);
+  lua_rawseti(L, -2, (lua_Integer)number + 1);
   vm->threads[number] = T;
+}
+
+/*
+ * Runs protected: makes the thread of the number on top of the pool, and
+ * where there are many already, some more at the same price for the call.
+ */
+static int make_threads(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  uint32_t more = vm->nthreads / 16;
+  if (more > 32) more = 32;
+  np_store(L, vm, NP_S_THREADS);
+  make(L, vm, vm->pool[vm->npool - 1]);
+  while (more-- > 0 && vm->nthreads < vm->threads_size) {
+    make(L, vm, vm->nthreads);
+    vm->pool[vm->npool++] = vm->nthreads++;
+  }
   return 0;
+}
+
+/* Sees to it that the number on top of the pool has a thread. */
+static int fill_top(neap_Vm *vm) {
+  lua_State *C = vm->calls;
+  lua_pushcfunction(C, make_threads);
+  if (lua_pcall(C, 0, 0, 0) == LUA_OK) return 0;
+  lua_pop(C, 1);
+  return vm->threads[vm->pool[vm->npool - 1]] != NULL ? 0 : UV_ENOMEM;
 }
 
 /* A thread for a task that starts, from the pool if it has one. */
 int np_thread_take(neap_Vm *vm, uint32_t *number) {
-  lua_State *C = vm->calls;
   if (vm->npool == 0) {
     if (vm->nthreads == vm->threads_size &&
         grow(vm, (void **)&vm->threads, sizeof *vm->threads, &vm->pool,
@@ -72,16 +92,9 @@ int np_thread_take(neap_Vm *vm, uint32_t *number) {
     vm->threads[vm->nthreads] = NULL;
     vm->pool[vm->npool++] = vm->nthreads++;
   }
-  *number = vm->pool[vm->npool - 1];
-  if (vm->threads[*number] == NULL) {
-    lua_pushcfunction(C, thread_make);
-    lua_pushinteger(C, *number);
-    if (lua_pcall(C, 1, 0, 0) != LUA_OK) {
-      lua_pop(C, 1);
-      return UV_ENOMEM;
-    }
-  }
-  vm->npool--;
+  if (vm->threads[vm->pool[vm->npool - 1]] == NULL && fill_top(vm) < 0)
+    return UV_ENOMEM;
+  *number = vm->pool[--vm->npool];
   if (vm->npool < vm->pool_low) vm->pool_low = vm->npool;
   return 0;
 }
