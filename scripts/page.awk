@@ -15,7 +15,8 @@
 # and what follows it up to the next heading. Its place is kept, its words are
 # taken anew, and it is dropped when there is no such comment. An entry that
 # the page does not have comes behind the one before it in the same file, or
-# at the end. All other headings and texts are the page's own.
+# at the end. All other headings and texts are the page's own; without a page
+# there is but a title.
 
 # == Comments ============================================================
 
@@ -83,6 +84,11 @@ FNR == 1 {
   last = ""
   kind = FILENAME
   sub(/.*\./, "", kind)
+  if (name == "") {
+    name = FILENAME
+    sub(/\/[^\/]*$/, "", name)
+    sub(/.*\//, "", name)
+  }
 }
 
 kind == "lua" && !inside && /^[ \t]*---[ \t]*[^ \t-]/ { begin_entry() }
@@ -160,6 +166,7 @@ function add_page(    i, key, skip, fenced) {
 END {
   if (inside) end_entry()
   if (failed) exit 1
+  if (lines == 0) text = "# neap." name "\n"
   find_places()
   add_page()
   for (i = 1; i <= entries; i++)
