@@ -133,7 +133,9 @@ async function fs.read_file(...)
   local data = await core.read_file(...)
   if type(data) == "string" then return data end
   local file <close> = data
-  return await file:read_all()
+  local text = await file:read_all()
+  await file:close() -- else who writes next to a FIFO might find us there
+  return text
 end
 
 local ATOMIC, SYNC, APPEND = 1, 2, 4
@@ -146,6 +148,7 @@ local function write_whole(name, path, data, options, flags)
   if file == true then return end
   local fifo <close> = file or open_waiting(path, core.O_WRONLY, mode)
   await fifo:write(data)
+  await fifo:close()
 end
 
 local append_options = {sync = arguments.boolean, mode = check.bits}
