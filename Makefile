@@ -31,9 +31,10 @@ NEEDS   := $(LUA) libuv $(shell cat $(ROOMS:%=%/needs) /dev/null 2>/dev/null)
 
 HALVES  := $(wildcard $(ROOMS:%=%/*.lua))
 PAGES   := $(ROOMS:stdlib/%=$B/doc/%.md) doc/language.md doc/debugging.md
-SRC     := $(wildcard lib/*.c) $(filter-out vm/main.c,$(wildcard vm/*.c)) \
+SRC     := $(wildcard lib/*.c) $(filter-out vm/main%.c,$(wildcard vm/*.c)) \
   $(wildcard $(ROOMS:%=%/*.c))
 TABLES  := $(ROOMS:stdlib/%=$B/modules/%.o) $B/modules.o $B/pages.o
+MAIN    := $(patsubst %.c,$B/%.o,$(wildcard vm/main*.c))
 OBJ     := $(SRC:%.c=$B/%.o) $(TABLES)
 TESTS   := $(patsubst %.c,$B/%,$(wildcard tests/lib/*.c tests/vm/*.c))
 FUZZERS := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/*.c))
@@ -96,7 +97,7 @@ fuzzers: $(FUZZERS)
 
 # == Rules ================================================================
 
-$B/neap: $B/vm/main.o $(OBJ) $B/rooms
+$B/neap: $(MAIN) $(OBJ) $B/rooms
 	$(NEAPC) -rdynamic -o $@ $(filter %.o,$^) $(LUALIB) $(LIBS)
 $B/libneap.a: $(OBJ) $B/rooms
 	rm -f $@ && $(AR) rcs $@ $(OBJ)
@@ -116,7 +117,7 @@ $(FUZZERS): %: %.o $B/libneap.a
 
 $B/lib/%.o: MAY = -Ilib
 $B/vm/%.o: MAY = -Ilib $(DOOR)
-$B/vm/main.o: MAY = $(DOOR)
+$(MAIN): MAY = $(DOOR)
 $B/stdlib/%.o: MAY = -Ilib $(DOOR) $(shell \
   pkg-config --cflags libuv $$(cat $(<D)/needs 2>/dev/null))
 $(TABLES): MAY = $(DOOR) -Wno-overlength-strings
@@ -155,7 +156,7 @@ $B/flags $B/rooms: FORCE
 	@mkdir -p $B
 	@echo '$(SAYS)' | cmp -s - $@ || echo '$(SAYS)' > $@
 
--include $(OBJ:.o=.d) $B/vm/main.d $(TESTS:=.d) $(FUZZERS:=.d)
+-include $(OBJ:.o=.d) $(MAIN:.o=.d) $(TESTS:=.d) $(FUZZERS:=.d)
 
 # == Installing ===========================================================
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "limits.h"
+#include "permit.h"
 
 /* == Protected calls ================================================== */
 
@@ -213,7 +214,9 @@ static int base_exit(lua_State *L) {
               vm->resumes == NULL;
   int close = lua_toboolean(L, 2), inside = vm->current != NULL || vm->turning;
   if (vm->attached && !(close && inside)) return vm->os_exit(L);
-  if (!vm->attached && vm->exit == NULL && !(close && parks)) exit(code);
+  if (!vm->attached && vm->exit == NULL && !(close && parks) &&
+      (vm->sandbox == NULL || vm->sandbox->process))
+    exit(code);
   vm->exiting = 1;
   vm->exit_code = code;
   if (vm->exit != NULL) vm->exit(vm, code);

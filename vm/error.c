@@ -288,7 +288,7 @@ static const char *const classes[][2] = {
   {"BrokenBarrierError", "Error"}, {"LimitError", "Error"},
   {"ExceptionGroup", "Error"},
   {"EOFError", "Error"}, {"IncompleteReadError", "EOFError"},
-  {"LimitOverrunError", "Error"}, {"OSError", "Error"},
+  {"LimitOverrunError", "Error"}, {"OSError", "Error"}, {"PermissionError", "OSError"},
   {"DNSError", "OSError"}, {"TLSError", "OSError"},
   {"HTTPError", "OSError"}};
 #define NCLASSES (sizeof classes / sizeof *classes)
@@ -538,7 +538,8 @@ void np_error_wrap(lua_State *L, int index) {
  *   asyncio.QueueShutDown, asyncio.BrokenBarrierError,
  *   asyncio.ExceptionGroup, asyncio.EOFError, asyncio.IncompleteReadError,
  *   asyncio.LimitError, asyncio.LimitOverrunError, asyncio.OSError,
- *   asyncio.DNSError, asyncio.TLSError, asyncio.HTTPError
+ *   asyncio.PermissionError, asyncio.DNSError, asyncio.TLSError,
+ *   asyncio.HTTPError
  *
  * | class | raised when |
  * |---|---|
@@ -555,11 +556,12 @@ void np_error_wrap(lua_State *L, int index) {
  * | `LimitError` | the host's limits allow no more; `code` names the limit |
  * | `LimitOverrunError` | a line or a part is longer than allowed |
  * | `OSError` | the system refused: `code` says how |
+ * | `PermissionError` | the sandbox does not permit it; `e.permission` |
  * | `DNSError` | a name was not found |
  * | `TLSError`, `HTTPError` | of these protocols |
  *
  * All are derived from `Error`; IncompleteReadError is an EOFError, and the
- * last three are OSErrors.
+ * last four are OSErrors.
  */
 void np_error_open(lua_State *L) {
   neap_Vm *vm = np_vm(L);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "limits.h"
+#include "permit.h"
 #include "translate.h"
 
 /* What the upvalues after _ENV are called, less the prefix. */
@@ -325,6 +326,20 @@ static int read_pieces(lua_State *L) {
   return 1;
 }
 
+const char *np_load_mode(lua_State *L, const char *mode) {
+  if (np_vm(L)->sandbox == NULL) return mode;
+  return mode == NULL || strchr(mode, 't') != NULL ? "t" : "";
+}
+
+/* Checks that a script may load the file whose name is at 1. */
+static const char *check_file(lua_State *L, const char *what) {
+  if (np_vm(L)->sandbox == NULL) return luaL_optstring(L, 1, NULL);
+  if (!lua_isnoneornil(L, 1))
+    return neap_permit_path(L, 1, NEAP_MAY_READ, what);
+  neap_permit(L, NEAP_MAY_PROCESS, what, NULL); /* standard input */
+  return NULL;
+}
+
 /* load(chunk [, name [, mode [, env]]]) */
 static int base_load(lua_State *L) {
   const char *mode = luaL_optstring(L, 3, "bt");
@@ -350,13 +365,14 @@ static int base_load(lua_State *L) {
   }
   text = lua_tolstring(L, 5, &length);
   neap_charge(L, length / 4);
+  mode = np_load_mode(L, mode);
   return load_result(L, neap_load(L, text, length, name, mode), env);
 }
 
 /* loadfile([name [, mode [, env]]]) */
 static int base_loadfile(lua_State *L) {
-  const char *filename = luaL_optstring(L, 1, NULL);
-  const char *mode = luaL_optstring(L, 2, NULL);
+  const char *filename = check_file(L, "loadfile");
+  const char *mode = np_load_mode(L, luaL_optstring(L, 2, NULL));
   int env = lua_isnone(L, 3) ? 0 : 3;
   return load_result(L, neap_loadfile(L, filename, mode), env);
 }
@@ -369,9 +385,9 @@ static int dofile_end(lua_State *L, int status, lua_KContext ctx) {
 
 /* dofile([name]) */
 static int base_dofile(lua_State *L) {
-  const char *filename = luaL_optstring(L, 1, NULL);
+  const char *filename = check_file(L, "dofile");
   lua_settop(L, 1);
-  if (neap_loadfile(L, filename, NULL) != LUA_OK) return lua_error(L);
+  if (neap_loadfile(L, filename, np_load_mode(L, NULL)) != LUA_OK) return lua_error(L);
   lua_callk(L, 0, LUA_MULTRET, 0, dofile_end);
   return dofile_end(L, LUA_OK, 0);
 }

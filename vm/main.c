@@ -25,6 +25,7 @@
 #include <lua.h>
 #include <lualib.h>
 
+#include "main_options.h"
 #include "neap.h"
 
 enum { STATUS_INTERRUPTED = 130 };
@@ -34,18 +35,6 @@ enum { MANY = 200 };
 
 /* What a run gives beside LUA_OK: it was told to the user already. */
 enum { FAILED = 1 };
-
-typedef struct Options {
-  int script;      /* index in argv; argc if there is none */
-  int wrong;       /* index of an option that is none, or 0 */
-  int environment; /* 0: ignored */
-  int interactive;
-  int version;     /* 1: -v, 2: --version, which does nothing else */
-  int execute;     /* an -e was given */
-  int debug;
-  double block_limit; /* 0 if none was given */
-  int help;
-} Options;
 
 typedef struct Host {
   int argc;
@@ -97,117 +86,6 @@ static void on_report(neap_Vm *vm, const neap_Report *report) {
            report->text);
   if (report->source != NULL) fprintf(stderr, "    %s\n", report->source);
   if (report->traceback != NULL) complain(NULL, report->traceback);
-}
-
-static const char USAGE[] =
-    "usage: neap [options] [script [arguments]]\n"
-    "       neap translate FILE\n"
-    "       neap ps PID\n";
-
-static const char OPTIONS[] =
-    "Options, those of lua first:\n"
-    "  -e CODE    run the text CODE; may be repeated\n"
-    "  -l MOD     require MOD into the global MOD\n"
-    "  -l G=MOD   require MOD into the global G\n"
-    "  -i         go interactive after the script\n"
-    "  -v         print the version\n"
-    "  -E         ignore the environment variables\n"
-    "  -W         turn warnings on\n"
-    "  --         end the options\n"
-    "  -          end the options and run standard input\n"
-    "  --debug    debug mode, as NEAP_DEBUG=1\n"
-    "  --block-limit=SECONDS\n"
-    "             debug mode, and what it calls a step that blocks (0.1)\n"
-    "  --version  print the version and end\n"
-    "  --help     print this and end\n";
-
-static const char HELP[] =
-    "\n"
-    "Runs a program written in Lua 5.4 with async and await. Without a\n"
-    "script, runs standard input, or goes interactive if that is a\n"
-    "terminal. `neap translate FILE` prints FILE as plain Lua.\n"
-    "\n"
-    "Environment: LUA_INIT, LUA_PATH and LUA_CPATH, each also with _5_4 at\n"
-    "its end, and NEAP_DEBUG.\n"
-    "Status: 0; 1 after an error; 130 when interrupted.\n";
-
-static void print_help(void) {
-  printf("%s%s%s", USAGE, OPTIONS, HELP);
-}
-
-static void print_usage(const char *wrong) {
-  if (wrong[1] == 'e' || wrong[1] == 'l')
-    fprintf(stderr, "neap: '%s' needs argument\n", wrong);
-  else
-    fprintf(stderr, "neap: unrecognized option '%s'\n", wrong);
-  fprintf(stderr, "%s%s", USAGE, OPTIONS);
-}
-
-/* Lua's name stands first, because programs look for it there. */
-static void print_version(int kind) {
-  if (kind == 1)
-    printf("%s (neap %s)\n", LUA_COPYRIGHT, NEAP_VERSION);
-  else
-    printf("neap %s\n%s\n", NEAP_VERSION, LUA_COPYRIGHT);
-  fflush(stdout);
-}
-
-/* == The command line =================================================== */
-
-static int long_option(Options *o, const char *arg) {
-  static const char limit[] = "--block-limit=";
-  if (strcmp(arg, "--debug") == 0) return o->debug = 1;
-  if (strncmp(arg, limit, sizeof(limit) - 1) == 0) {
-    char *end;
-    o->block_limit = strtod(arg + sizeof(limit) - 1, &end);
-    o->debug = 1;
-    return *end == '\0' && o->block_limit > 0;
-  }
-  if (strcmp(arg, "--help") == 0) return o->help = 1;
-  if (strcmp(arg, "--version") == 0) return o->version = 2;
-  return 0;
-}
-
-/* A letter that stands alone; 0 if it does not, or is no option. */
-static int short_option(Options *o, const char *arg) {
-  if (arg[2] != '\0') return 0;
-  switch (arg[1]) {
-    case 'E': o->environment = 0; return 1;
-    case 'W': return 1;
-    case 'i': o->interactive = 1; /* fall through */
-    case 'v':
-      if (o->version == 0) o->version = 1;
-      return 1;
-    default: return 0;
-  }
-}
-
-static void parse(Options *o, int argc, char **argv) {
-  int i;
-  o->environment = 1;
-  for (i = 1; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
-    const char *arg = argv[i];
-    int known;
-    if (strcmp(arg, "--") == 0) {
-      i++;
-      break;
-    }
-    if (arg[1] == 'e' || arg[1] == 'l') {
-      if (arg[1] == 'e') o->execute = 1;
-      known = arg[2] != '\0' || (i + 1 < argc && argv[i + 1][0] != '-');
-      if (!known) o->wrong = i;
-      if (arg[2] == '\0') i++;
-    } else if (arg[1] == '-') {
-      known = long_option(o, arg);
-    } else {
-      known = short_option(o, arg);
-    }
-    if (!known) {
-      if (o->wrong == 0) o->wrong = i;
-      return;
-    }
-  }
-  o->script = i;
 }
 
 /* == Signals ============================================================ */
@@ -715,7 +593,7 @@ static void run_all(Host *host, lua_State *L) {
     if (!isatty(STDIN_FILENO)) {
       (void)run_file(host, L, NULL);
     } else {
-      print_version(1);
+      options_print_version(1);
       run_interactive(host, L);
     }
   }
@@ -729,7 +607,7 @@ static int protected_main(lua_State *L) {
     lua_pushlightuserdata(L, (void *)host->translate);
     return translate(L);
   }
-  if (host->options.version) print_version(host->options.version);
+  if (host->options.version) options_print_version(host->options.version);
   make_arg(L, host);
   run_all(host, L);
   return 0;
@@ -766,6 +644,8 @@ static void run_machine(Host *host) {
   options.ignore_env = !host->options.environment;
   options.debug = host->options.debug ||
                   (host->options.environment && is_on("NEAP_DEBUG"));
+  options.limits = &host->options.limits;
+  options.sandbox = host->options.is_sandbox ? &host->options.sandbox : NULL;
   neap_Vm *vm = neap_vm_new(&options);
   if (vm == NULL) {
     complain("neap", "cannot create state: not enough memory");
@@ -828,18 +708,19 @@ int main(int argc, char **argv) {
   if (argc == 3 && strcmp(argv[1], "translate") == 0)
     host.translate = argv[2];
   else
-    parse(&host.options, host.argc, host.argv);
+    options_parse(&host.options, host.argc, host.argv);
   if (host.options.wrong) {
-    print_usage(host.argv[host.options.wrong]);
+    options_print_usage(host.argv[host.options.wrong]);
     return EXIT_FAILURE;
   }
   if (host.options.help)
-    print_help();
+    options_print_help();
   else if (host.options.version == 2)
-    print_version(2);
+    options_print_version(2);
   else
     run_machine(&host);
   free(host.line);
+  options_free(&host.options);
   if (host.status == 0 && host.failed) host.status = EXIT_FAILURE;
   if (!flush_output() && host.status == 0) host.status = EXIT_FAILURE;
   return host.status;

@@ -10,7 +10,7 @@
 
 #include <lualib.h>
 
-#include "vm.h"
+#include "permit.h"
 
 extern const neap_Module neap_module_asyncio[];
 
@@ -32,7 +32,7 @@ const neap_Module *neap_module_next(const neap_Module *m) {
   return *list;
 }
 
-static const neap_Module *find_built(const char *name) {
+const neap_Module *np_module_find(const char *name) {
   const neap_Module *m = neap_module_next(NULL);
   while (m != NULL && strcmp(m->name, name) != 0) m = neap_module_next(m);
   return m;
@@ -65,11 +65,18 @@ static int allowed(neap_Vm *vm, const char *name) {
  * those that it needs with it. */
 static int called_by_module(lua_State *L) {
   lua_Debug ar;
+  if (np_vm(L)->sandbox != NULL) return 0; /* halves have their own require */
   return lua_getstack(L, 1, &ar) && lua_getinfo(L, "S", &ar) &&
          np_is_half(ar.source);
 }
 
 /* == Searching ========================================================= */
+
+/* Opens a C half in a sandbox; upvalue 1 is the module. */
+static int open_asking(lua_State *L) {
+  np_sandbox_module(L, lua_touserdata(L, lua_upvalueindex(1)));
+  return 1;
+}
 
 /* Pushes the function that opens the module. */
 static void push_opener(lua_State *L, const neap_Module *m,
@@ -85,6 +92,18 @@ static void push_opener(lua_State *L, const neap_Module *m,
       LUA_OK)
     lua_error(L);
   lua_remove(L, -2);
+}
+
+void np_module_load(lua_State *L, const neap_Module *m) {
+  if (m->source != NULL) {
+    push_opener(L, m, "=%s");
+    np_sandbox_half(L);
+  } else if (np_vm(L)->sandbox == NULL) {
+    lua_pushcfunction(L, m->open);
+  } else {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)m);
+    lua_pushcclosure(L, open_asking, 1);
+  }
 }
 
 static int base_require(lua_State *L);
@@ -108,9 +127,10 @@ static int search_given(lua_State *L, neap_Vm *vm, const char *name) {
     lua_pushliteral(L, ":host:");
     return 2;
   }
-  m = called_by_require(L) || allowed(vm, name) ? find_built(name) : NULL;
+  if (np_sandbox_private(vm, name)) return 0;
+  m = called_by_require(L) || allowed(vm, name) ? np_module_find(name) : NULL;
   if (m == NULL) return 0;
-  push_opener(L, m, "=%s");
+  np_module_load(L, m);
   lua_pushliteral(L, ":neap:");
   return 2;
 }
@@ -123,7 +143,10 @@ static int search_file(lua_State *L, const char *name) {
   lua_call(L, 2, 2);
   if (lua_isnil(L, -2)) return 1; /* the message */
   lua_pop(L, 1);
-  if (neap_loadfile(L, lua_tostring(L, -1), NULL) == LUA_OK) {
+  if (np_vm(L)->sandbox != NULL)
+    (void)neap_permit_path(L, -1, NEAP_MAY_READ, "require");
+  if (neap_loadfile(L, lua_tostring(L, -1), np_load_mode(L, NULL)) ==
+      LUA_OK) {
     lua_insert(L, -2);
     return 2;
   }
@@ -219,6 +242,9 @@ static int base_require(lua_State *L) {
   lua_getfield(L, 2, name);
   if (lua_toboolean(L, -1)) return 1;
   lua_pop(L, 1);
+  if (np_sandbox_private(np_vm(L), name))
+    return luaL_error(L, "module '%s' is a part of another, and not for "
+                      "scripts in a sandbox", name);
   if (!allowed(np_vm(L), name) && !called_by_module(L) &&
       find_preloaded(L, np_vm(L), name) == NULL)
     return luaL_error(L, "module '%s' is not allowed here", name);
@@ -255,7 +281,7 @@ static int load_part(lua_State *L) {
   const neap_Module *m = neap_module_asyncio;
   while (m->name != NULL && strcmp(m->name, name) != 0) m++;
   if (m->name == NULL) return luaL_error(L, "no part '%s' of asyncio", name);
-  push_opener(L, m, "=%s");
+  np_module_load(L, m);
   lua_call(L, 0, 1);
   return 1;
 }

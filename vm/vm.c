@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "limits.h"
+#include "permit.h"
 
 /* == Memory =========================================================== */
 
@@ -139,12 +140,12 @@ static int open_all(lua_State *L) {
   (void)np_open(L);
   np_attach_mark(L);
   np_limits_open(L);
+  np_sandbox_open(L);
   (void)lua_gc(L, LUA_GCRESTART);
   return 0;
 }
 
-static const neap_Limits *take_options(neap_Vm *vm,
-                                       const neap_Options *given) {
+static neap_Options take_options(neap_Vm *vm, const neap_Options *given) {
   neap_Options o;
   memset(&o, 0, sizeof o);
   if (given != NULL)
@@ -160,7 +161,7 @@ static const neap_Limits *take_options(neap_Vm *vm,
   vm->resolve = o.resolve;
   vm->write = o.write;
   vm->exit = o.exit;
-  return o.limits;
+  return o;
 }
 
 void np_init(neap_Vm *vm) {
@@ -172,10 +173,11 @@ void np_init(neap_Vm *vm) {
 
 neap_Vm *neap_vm_new(const neap_Options *options) {
   neap_Vm *vm = aligned_alloc(64, (sizeof *vm + 63) / 64 * 64);
-  const neap_Limits *limits;
+  neap_Options o;
   if (vm == NULL) return NULL;
   np_init(vm);
-  limits = take_options(vm, options);
+  o = take_options(vm, options);
+  if (np_sandbox_new(vm, o.sandbox) < 0) goto fail;
   if (vm->alloc == NULL) {
     vm->slab = np_slab_new();
     if (vm->slab == NULL) goto fail;
@@ -187,7 +189,7 @@ neap_Vm *neap_vm_new(const neap_Options *options) {
     vm->loop = &vm->own_loop;
     vm->owns_loop = 1;
   }
-  if (np_limits_new(vm, limits) < 0 || np_loop_open(vm) < 0) goto fail;
+  if (np_limits_new(vm, o.limits) < 0 || np_loop_open(vm) < 0) goto fail;
   vm->L = lua_newstate(vm->alloc, vm->alloc_data);
   if (vm->L == NULL) goto fail;
   *np_extra(vm->L) = (uintptr_t)vm;
@@ -331,6 +333,7 @@ void neap_vm_free(neap_Vm *vm) {
   np_task_close(vm);
   np_output_close(vm);
   np_limits_free(vm);
+  np_sandbox_free(vm);
   np_slab_free(vm->slab);
   free(vm);
 }

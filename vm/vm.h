@@ -326,6 +326,7 @@ struct neap_Vm {
   neap_Error error; /* what neap_error has given */
   int ignore_env;
   struct np_Limits *limits; /* NULL: none; see limits.h */
+  struct np_Sandbox *sandbox; /* NULL: none; see permit.h */
   const char *const *modules; /* the host's, see neap_Options */
   int (*resolve)(lua_State *L, const char *name);
   void (*write)(neap_Vm *vm, int fd, const char *text, size_t length);
@@ -810,5 +811,15 @@ void np_dump_open(lua_State *L);
 void np_dump_report(lua_State *L);
 void np_group_open(lua_State *L);
 void np_queue_open(lua_State *L);
+
+/* load.c: the mode in which a script may load; raises if it may not. */
+const char *np_load_mode(lua_State *L, const char *mode);
+
+/* == module.c ========================================================= */
+
+/* The module of the build by that name, or NULL. */
+const neap_Module *np_module_find(const char *name);
+/* Pushes the function of its Lua half. */
+void np_module_load(lua_State *L, const neap_Module *m);
 
 #endif

@@ -53,6 +53,12 @@ const char *np_fs_path(lua_State *L, int index, const char *name,
   return path;
 }
 
+const char *np_fs_permitted(lua_State *L, int index, const char *name,
+                            const char *what, int may) {
+  (void)np_fs_path(L, index, name, what);
+  return neap_permit_path(L, index, may, name);
+}
+
 void np_fs_arguments(lua_State *L, const char *name, int most) {
   int i;
   for (i = most + 1; i <= lua_gettop(L); i++) {

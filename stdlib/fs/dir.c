@@ -164,7 +164,8 @@ static int dir_batch(lua_State *L) {
 /* core.dir(path [, no_follow]) -> Dir, which is not opened before it is
  * read */
 int np_dir_new(lua_State *L) {
-  const char *path = np_fs_path(L, 1, "scandir", "path");
+  const char *path = np_fs_permitted(L, 1, "scandir", "path",
+                                     NEAP_MAY_READ);
   Dir *d = neap_handle_new(L, sizeof *d, &dir_class);
   neap_handle_count(L, &d->handle, NEAP_KIND_FILE);
   d->wait.what = "scandir";

@@ -68,6 +68,7 @@ static void set_constants(lua_State *L) {
 }
 
 int luaopen_neap_fs_core(lua_State *L) {
+  (void)neap_sandboxed(L); /* each operation asks */
   luaL_newlib(L, functions);
   set_constants(L);
   neap_setasync(L, np_open_ops);

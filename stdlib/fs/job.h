@@ -116,6 +116,11 @@ int np_fs_fail(lua_State *L, int status, const char *name, const char *path,
 const char *np_fs_path(lua_State *L, int index, const char *name,
                        const char *what);
 
+/* The same for a path that a sandbox must permit (NEAP_MAY_READ and so on);
+ * there the canonical path takes its place on the stack. */
+const char *np_fs_permitted(lua_State *L, int index, const char *name,
+                            const char *what, int may);
+
 /* Raises if more than `most` arguments were given that are not nil. */
 void np_fs_arguments(lua_State *L, const char *name, int most);
 

@@ -76,7 +76,9 @@ int np_fs_stat_done(lua_State *L, int status) {
 static int stat_path(lua_State *L, const char *name, int no_follow) {
   np_Job *job;
   np_fs_arguments(L, name, 1);
-  job = np_job_new(L, name, run_stat, np_fs_path(L, 1, name, "path"), NULL);
+  job = np_job_new(L, name, run_stat,
+                   np_fs_permitted(L, 1, name, "path", NEAP_MAY_READ |
+                                   (no_follow ? NEAP_NO_FOLLOW : 0)), NULL);
   job->flags = no_follow;
   return np_job_await(L, job, np_fs_stat_done);
 }
@@ -117,7 +119,7 @@ static int exists_done(lua_State *L, int status) {
 static int fs_exists(lua_State *L) {
   const char *path;
   np_fs_arguments(L, "exists", 1);
-  path = np_fs_path(L, 1, "exists", "path");
+  path = np_fs_permitted(L, 1, "exists", "path", NEAP_MAY_READ);
   return np_job_await(L, np_job_new(L, "exists", run_stat, path, NULL),
                       exists_done);
 }
@@ -152,12 +154,42 @@ static int two_paths(lua_State *L, const char *name, const char *first,
                       np_job_nothing);
 }
 
+/* What has two names may be changed by both, and read by none that could not
+ * be read before. */
+static void permit_two(lua_State *L, const char *name) {
+  const int both = NEAP_MAY_WRITE | NEAP_NO_FOLLOW;
+  if (!neap_sandboxed(L)) return;
+  np_fs_arguments(L, name, 2);
+  (void)np_fs_permitted(L, 2, name, "dest", both);
+  (void)np_fs_permitted(L, 1, name, "path",
+                        both | (neap_permitted_read(L, 2) ? NEAP_MAY_READ
+                                                          : 0));
+}
+
+/* A link may lead only to what can be read. */
+static void permit_symlink(lua_State *L) {
+  const char *target, *path, *slash;
+  if (!neap_sandboxed(L)) return;
+  np_fs_arguments(L, "symlink", 2);
+  target = np_fs_path(L, 1, "symlink", "target");
+  path = np_fs_permitted(L, 2, "symlink", "path",
+                         NEAP_MAY_WRITE | NEAP_NO_FOLLOW);
+  slash = strrchr(path, '/'); /* it is absolute */
+  if (*target == '/') lua_pushvalue(L, 1);
+  else lua_pushlstring(L, path, (size_t)(slash - path) + 1);
+  if (*target != '/') lua_pushvalue(L, 1);
+  if (*target != '/') lua_concat(L, 2);
+  (void)neap_permit_path(L, 3, NEAP_MAY_READ, "symlink");
+  lua_settop(L, 2);
+}
+
 /**
  * async fs.rename(path, dest)
  *
  * Replaces `dest` if that is a file.
  */
 static int fs_rename(lua_State *L) {
+  permit_two(L, "rename");
   return two_paths(L, "rename", "path", "dest", run_rename);
 }
 
@@ -168,11 +200,13 @@ static int fs_rename(lua_State *L) {
  * A second name of a file; a symbolic link to `target`.
  */
 static int fs_link(lua_State *L) {
+  permit_two(L, "link");
   return two_paths(L, "link", "path", "dest", run_link);
 }
 
 /* fs.symlink(target, path) */
 static int fs_symlink(lua_State *L) {
+  permit_symlink(L);
   return two_paths(L, "symlink", "target", "path", run_symlink);
 }
 
@@ -206,10 +240,11 @@ int np_fs_string_done(lua_State *L, int status) {
   return 1;
 }
 
-static int string_of(lua_State *L, const char *name, void (*run)(np_Job *)) {
+static int string_of(lua_State *L, const char *name, void (*run)(np_Job *),
+                     int may) {
   const char *path;
   np_fs_arguments(L, name, 1);
-  path = np_fs_path(L, 1, name, "path");
+  path = np_fs_permitted(L, 1, name, "path", may);
   return np_job_await(L, np_job_new(L, name, run, path, NULL),
                       np_fs_string_done);
 }
@@ -221,12 +256,13 @@ static int string_of(lua_State *L, const char *name, void (*run)(np_Job *)) {
  * What a link says; the absolute path without links, `.` and `..`.
  */
 static int fs_readlink(lua_State *L) {
-  return string_of(L, "readlink", run_readlink);
+  return string_of(L, "readlink", run_readlink,
+                   NEAP_MAY_READ | NEAP_NO_FOLLOW);
 }
 
 /* fs.realpath(path) -> string */
 static int fs_realpath(lua_State *L) {
-  return string_of(L, "realpath", run_realpath);
+  return string_of(L, "realpath", run_realpath, NEAP_MAY_READ);
 }
 
 /* == chmod, utime ===================================================== */
@@ -239,7 +275,8 @@ static void run_chmod(np_Job *job) {
 
 /* core.chmod(path, mode) */
 static int fs_chmod(lua_State *L) {
-  const char *path = np_fs_path(L, 1, "chmod", "path");
+  const char *path = np_fs_permitted(L, 1, "chmod", "path",
+                                     NEAP_MAY_WRITE);
   np_Job *job = np_job_new(L, "chmod", run_chmod, path, NULL);
   job->mode = (int)luaL_checkinteger(L, 2);
   return np_job_await(L, job, np_job_nothing);
@@ -273,7 +310,7 @@ static int fs_utime(lua_State *L) {
   uv_timeval64_t now;
   np_Job *job;
   np_fs_arguments(L, "utime", 3);
-  path = np_fs_path(L, 1, "utime", "path");
+  path = np_fs_permitted(L, 1, "utime", "path", NEAP_MAY_WRITE);
   (void)uv_gettimeofday(&now); /* it fails only without `now` */
   times[0] = (double)now.tv_sec + now.tv_usec / 1e6;
   if (!lua_isnil(L, 2)) times[0] = time_at(L, 2, "atime");

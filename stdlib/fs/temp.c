@@ -73,7 +73,11 @@ static int file_done(lua_State *L, int status) {
 static np_Job *temp_job(lua_State *L, const char *name,
                         void (*run)(np_Job *)) {
   const char *before = np_fs_path(L, 1, name, "prefix");
-  np_Job *job = np_job_new(L, name, run, before, luaL_checkstring(L, 2));
+  np_Job *job;
+  int inside = before[0] != '\0' && before[strlen(before) - 1] == '/';
+  before = neap_permit_path(L, 1, NEAP_MAY_WRITE | NEAP_NO_FOLLOW, name);
+  if (inside && neap_sandboxed(L)) before = lua_pushfstring(L, "%s/", before);
+  job = np_job_new(L, name, run, before, luaL_checkstring(L, 2));
   job->mode = !lua_toboolean(L, 3);
   return job;
 }

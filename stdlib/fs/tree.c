@@ -55,7 +55,8 @@ static void run_mkdir(np_Job *job) {
 
 /* core.mkdir(path, parents, mode) */
 static int fs_mkdir(lua_State *L) {
-  const char *path = np_fs_path(L, 1, "mkdir", "path");
+  const char *path = np_fs_permitted(L, 1, "mkdir", "path",
+                                     NEAP_MAY_WRITE | NEAP_NO_FOLLOW);
   np_Job *job = np_job_new(L, "mkdir", run_mkdir, path, NULL);
   job->flags = lua_toboolean(L, 2);
   job->mode = (int)luaL_checkinteger(L, 3);
@@ -175,7 +176,8 @@ static void run_remove(np_Job *job) {
 
 /* core.remove(path, flags) */
 static int fs_remove(lua_State *L) {
-  const char *path = np_fs_path(L, 1, "remove", "path");
+  const char *path = np_fs_permitted(L, 1, "remove", "path",
+                                     NEAP_MAY_WRITE | NEAP_NO_FOLLOW);
   np_Job *job = np_job_new(L, "remove", run_remove, path, NULL);
   job->flags = (int)luaL_checkinteger(L, 2);
   return np_job_await(L, job, np_job_nothing);
@@ -200,8 +202,8 @@ static void run_copy(np_Job *job) {
 
 /* core.copy(path, dest, overwrite) */
 static int fs_copy(lua_State *L) {
-  const char *path = np_fs_path(L, 1, "copy", "path");
-  const char *dest = np_fs_path(L, 2, "copy", "dest");
+  const char *path = np_fs_permitted(L, 1, "copy", "path", NEAP_MAY_READ);
+  const char *dest = np_fs_permitted(L, 2, "copy", "dest", NEAP_MAY_WRITE);
   np_Job *job = np_job_new(L, "copy", run_copy, path, dest);
   job->flags = lua_toboolean(L, 3) ? 0 : UV_FS_COPYFILE_EXCL;
   return np_job_await(L, job, np_job_nothing);

@@ -132,7 +132,7 @@ static int add_done(lua_State *L, int status) {
 /* watch:_add(path, mask) -> number of the watch */
 static int watch_add(lua_State *L) {
   Watch *w = neap_handle_check(L, 1, &watch_class);
-  const char *path = np_fs_path(L, 2, "watch", "path");
+  const char *path = np_fs_permitted(L, 2, "watch", "path", NEAP_MAY_READ);
   np_Job *job = np_job_new(L, "watch", run_add, path, NULL);
   job->flags = (int)luaL_checkinteger(L, 3);
   job->discard = np_fs_discard_fd;

@@ -105,7 +105,7 @@ static int fs_read_file(lua_State *L) {
   const char *path;
   np_Job *job;
   np_fs_arguments(L, "read_file", 1);
-  path = np_fs_path(L, 1, "read_file", "path");
+  path = np_fs_permitted(L, 1, "read_file", "path", NEAP_MAY_READ);
   job = np_job_new(L, "read_file", run_read, path, NULL);
   job->discard = np_fs_discard_fd;
   return np_job_await(L, job, read_done);
@@ -204,7 +204,8 @@ static int write_done(lua_State *L, int status) {
  * to if it is no ordinary one, or false if that has no reader yet */
 static int fs_write_file(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
-  const char *path = np_fs_path(L, 2, name, "path"), *data;
+  const char *path = np_fs_permitted(L, 2, name, "path", NEAP_MAY_WRITE);
+  const char *data;
   size_t size;
   np_Job *job;
   data = np_fs_bytes(L, 3, name, "data", &size);

@@ -52,11 +52,20 @@ static int open_done(lua_State *L, int status) {
   return 1;
 }
 
+/* What a sandbox must permit for these flags of open. */
+static int access_of(int flags) {
+  int access = flags & O_ACCMODE;
+  return (access != O_WRONLY ? NEAP_MAY_READ : 0) |
+         (access != O_RDONLY || flags & (O_CREAT | O_TRUNC) ? NEAP_MAY_WRITE
+                                                            : 0);
+}
+
 /* core.open(path, flags, mode) -> File */
 static int fs_open(lua_State *L) {
-  const char *path = np_fs_path(L, 1, "open", "path");
+  int flags = (int)luaL_checkinteger(L, 2);
+  const char *path = np_fs_permitted(L, 1, "open", "path", access_of(flags));
   np_Job *job = np_job_new(L, "open", run_open, path, NULL);
-  job->flags = (int)luaL_checkinteger(L, 2);
+  job->flags = flags;
   job->mode = (int)luaL_checkinteger(L, 3);
   job->discard = np_fs_discard_fd;
   return np_job_await(L, job, open_done);
@@ -317,6 +326,7 @@ static int gone_done(lua_State *L, int status) {
 /* file:_gone(): returns when the descriptor of a closed file is closed */
 static int file_gone(lua_State *L) {
   np_File *f = neap_handle_test(L, 1, &np_file_class);
+  if (f == NULL) return luaL_typeerror(L, 1, "File");
   if (f->fd < 0) return gone_done(L, 0);
   return neap_await(L, &f->closer, gone_done);
 }

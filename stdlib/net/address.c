@@ -68,6 +68,7 @@ socklen_t np_address_parse(const char *host, int port,
 socklen_t np_address_path(const char *path, struct sockaddr_storage *to) {
   struct sockaddr_un *un = (void *)to;
   memset(to, 0, sizeof *to);
+  if (strlen(path) >= sizeof un->sun_path) return 0;
   un->sun_family = AF_UNIX;
   memcpy(un->sun_path, path, strlen(path) + 1);
   return sizeof *un;

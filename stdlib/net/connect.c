@@ -83,6 +83,11 @@ static int net_connect(lua_State *L) {
   Connect *c;
   int err = UV_ENOMEM;
   lua_settop(L, 4);
+  if (s->kind == NP_STREAM_PIPE)
+    (void)neap_permit_path(L, 2, NEAP_MAY_READ | NEAP_MAY_WRITE, "connect");
+  else
+    neap_permit_host(L, NEAP_MAY_CONNECT, "connect", luaL_checkstring(L, 2),
+                     (int)lua_tointeger(L, 3));
   c = calloc(1, sizeof *c);
   if (c != NULL) err = connect_start(c, s, L);
   if (err < 0) {
@@ -166,7 +171,8 @@ static void on_resolve_abort(neap_Wait *w) {
   neap_handle_close(&((Resolve *)(void *)r)->handle);
 }
 
-static void addresses_push(lua_State *L, const struct addrinfo *at) {
+static void addresses_push(lua_State *L, const char *host,
+                           const struct addrinfo *at) {
   int n = 0;
   lua_newtable(L);
   for (; at != NULL; at = at->ai_next) {
@@ -175,6 +181,7 @@ static void addresses_push(lua_State *L, const struct addrinfo *at) {
     memcpy(&name, at->ai_addr, at->ai_addrlen);
     np_address_push(L, &name, at->ai_addrlen);
     lua_getfield(L, -1, "host");
+    neap_permit_found(L, host, lua_tostring(L, -1));
     lua_rawseti(L, -3, ++n);
     lua_pop(L, 1);
   }
@@ -182,7 +189,7 @@ static void addresses_push(lua_State *L, const struct addrinfo *at) {
 
 static int resolve_done(lua_State *L, int status) {
   Resolve *r = neap_handle_test(L, 2, &resolve_class);
-  if (status == 0) addresses_push(L, r->request.addrinfo);
+  if (status == 0) addresses_push(L, lua_tostring(L, 1), r->request.addrinfo);
   neap_handle_close(&r->handle);
   if (status < 0)
     return neap_fail(L, status, "resolve %s", lua_tostring(L, 1));
@@ -196,6 +203,7 @@ static int net_resolve(lua_State *L) {
   int family = (int)luaL_optinteger(L, 2, 0);
   Resolve *r;
   int err;
+  neap_permit_host(L, NEAP_MAY_CONNECT, "resolve", host, -1);
   hints.ai_family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC;
   lua_settop(L, 1);
   neap_class_new(L, &resolve_class, NULL, NULL);

@@ -332,8 +332,8 @@ int np_net_context(lua_State *L) {
   np_Context **at = lua_newuserdatauv(L, sizeof *at, 0), *c;
   *at = NULL;
   if (luaL_newmetatable(L, NP_CONTEXT)) {
+    lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
-    lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, context_gc);
     lua_setfield(L, -2, "__gc");

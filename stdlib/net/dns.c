@@ -352,6 +352,36 @@ static int dns_fail(lua_State *L, const Cares *c, int status) {
 
 /* == Lua's side: name, type, family, servers, then the Lookup ========== */
 
+/* A sandbox must permit each of "1.2.3.4:53,[::1]:53". */
+static void permit_servers(lua_State *L, const char *servers) {
+  while (*servers != '\0') {
+    size_t n = strcspn(servers, ","), host = n;
+    const char *at = lua_pushlstring(L, servers, n), *colon;
+    int port = 53, bracket = *at == '[';
+    colon = strrchr(at, ':');
+    if (colon != NULL && (bracket ? colon[-1] == ']'
+                                  : strchr(at, ':') == colon)) {
+      port = atoi(colon + 1);
+      host = (size_t)(colon - at);
+    }
+    lua_pushlstring(L, at + bracket, host - 2 * (size_t)bracket);
+    neap_permit_host(L, NEAP_MAY_CONNECT, "resolve", lua_tostring(L, -1),
+                     port);
+    lua_pop(L, 2);
+    servers += n + (servers[n] == ',');
+  }
+}
+
+/* The addresses of a name, in the list on top, are permitted as it is. */
+static void permit_answers(lua_State *L, const char *name) {
+  lua_Integer i, n = (lua_Integer)lua_rawlen(L, -1);
+  for (i = 1; i <= n; i++) {
+    if (lua_rawgeti(L, -1, i) == LUA_TSTRING)
+      neap_permit_found(L, name, lua_tostring(L, -1));
+    lua_pop(L, 1);
+  }
+}
+
 static int dns_done(lua_State *L, int status) {
   Lookup *l = neap_handle_test(L, 5, &lookup_class);
   const Cares *c = l->cares;
@@ -362,7 +392,9 @@ static int dns_done(lua_State *L, int status) {
   if (err == ARES_SUCCESS)
     err = answer_push(L, l, type, type == TYPE_PTR && family != 0);
   neap_handle_close(&l->handle);
-  return err == ARES_SUCCESS ? 1 : dns_fail(L, c, err);
+  if (err != ARES_SUCCESS) return dns_fail(L, c, err);
+  if (type == TYPE_ADDRESS) permit_answers(L, lua_tostring(L, 1));
+  return 1;
 }
 
 static int channel_open(Lookup *l, const char *servers) {
@@ -413,6 +445,8 @@ static int net_dns(lua_State *L) {
   np_Net *net = np_net_get(L);
   Lookup *l;
   lua_settop(L, 4);
+  neap_permit_host(L, NEAP_MAY_CONNECT, "resolve", name, -1);
+  if (servers != NULL) permit_servers(L, servers);
   neap_class_new(L, &lookup_class, NULL, NULL);
   lua_pop(L, 1);
   l = neap_handle_new(L, sizeof *l, &lookup_class);

@@ -63,8 +63,8 @@ static int net_timed_out(lua_State *L) {
 
 /* core.read_file(path, what) -> its text: a certificate's, once */
 static int net_read_file(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
   const char *what = luaL_checkstring(L, 2);
+  const char *path = neap_permit_path(L, 1, NEAP_MAY_READ, what);
   FILE *file = fopen(path, "rbe");
   luaL_Buffer b;
   int err = file == NULL ? errno : 0;
@@ -121,6 +121,7 @@ int np_net_itself(lua_State *L) {
 }
 
 int luaopen_neap_net_core(lua_State *L) {
+  (void)neap_sandboxed(L); /* each operation asks */
   (void)np_net_get(L);
   luaL_newlib(L, functions);
   neap_setasync(L, np_connect_ops);

@@ -265,12 +265,12 @@ static int socket_open(Server *v, const Listen *l) {
                        : np_address_parse(l->host, l->port, &name);
   int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
   errno = EINVAL;
-  if (size == 0) return -1;
+  if (size == 0) return -1; /* no address, or too long a path */
   v->fd = socket(name.ss_family, type, 0);
   if (v->fd < 0) return -1;
   v->is_open = 1;
   if (v->kind == NP_STREAM_PIPE) {
-    strcpy(v->path, l->host);
+    memcpy(v->path, l->host, strlen(l->host) + 1);
     if (path_bind(v, &name, size) < 0) return -1;
   } else {
     if (option_set(v->fd, SOL_SOCKET, SO_REUSEADDR) < 0) return -1;
@@ -293,9 +293,18 @@ static int listen_fail(lua_State *L, Server *v, const Listen *l, int err) {
   return neap_fail(L, err, "listen %s", lua_tostring(L, -1));
 }
 
+static void permit_listen(lua_State *L) {
+  if (lua_isnil(L, 2))
+    (void)neap_permit_path(L, 1, NEAP_MAY_WRITE | NEAP_NO_FOLLOW, "listen");
+  else
+    neap_permit_host(L, NEAP_MAY_LISTEN, "listen", luaL_checkstring(L, 1),
+                     (int)lua_tointeger(L, 2));
+}
+
 /* core.listen(address | path, port | nil, backlog, reuse_port, nodelay)
  * -> Server */
 int np_net_listen(lua_State *L) {
+  permit_listen(L);
   Listen l = {.host = luaL_checkstring(L, 1),
               .port = (int)lua_tointeger(L, 2),
               .backlog = (int)luaL_checkinteger(L, 3),

@@ -291,7 +291,9 @@ int np_stream_adopt(np_Stream *s, int fd) {
 int np_net_open_fd(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1), err;
   const char *label = luaL_checkstring(L, 2);
-  np_Stream *s = np_stream_new(L, NP_STREAM_PIPE);
+  np_Stream *s;
+  neap_take_fd(L, label, fd);
+  s = np_stream_new(L, NP_STREAM_PIPE);
   (void)snprintf(s->peer.label, sizeof s->peer.label, "%s", label);
   s->tty = isatty(fd) != 0;
   err = np_stream_adopt(s, fd);

@@ -37,6 +37,7 @@ typedef struct Udp {
   int family;
   int polling; /* for these events */
   unsigned burst;
+  int only_peers; /* in a sandbox: hears only whom it may send to */
 } Udp;
 
 /* == libuv's side ===================================================== */
@@ -92,6 +93,17 @@ static Udp *check(lua_State *L) {
 
 /* == recv ============================================================== */
 
+/* 1 if the sender, on top, is one that the sandbox permits to send to. */
+static int is_peer(lua_State *L) {
+  int is;
+  lua_getfield(L, -1, "host");
+  lua_getfield(L, -2, "port");
+  is = neap_permitted_host(L, NEAP_MAY_CONNECT, lua_tostring(L, -2),
+                           (int)lua_tointeger(L, -1));
+  lua_pop(L, 2);
+  return is;
+}
+
 static int recv_done(lua_State *L, int status);
 
 static int recv_wait(lua_State *L, Udp *u) {
@@ -129,7 +141,9 @@ static int udp_recv(lua_State *L) {
   if (n < 0) return neap_fail(L, uv_translate_sys_error(errno), "recv");
   lua_pushlstring(L, u->net->space, (size_t)n);
   np_address_push(L, &name, size);
-  return 2;
+  if (!u->only_peers || is_peer(L)) return 2;
+  lua_pop(L, 2);
+  return udp_recv(L); /* at most BURST deep */
 }
 
 static int recv_done(lua_State *L, int status) {
@@ -171,6 +185,8 @@ static int udp_send(lua_State *L) {
   socklen_t to_size = 0;
   ssize_t n;
   if (!lua_isnoneornil(L, 3)) {
+    neap_permit_host(L, NEAP_MAY_CONNECT, "send", luaL_checkstring(L, 3),
+                     (int)luaL_checkinteger(L, 4));
     to = (const struct sockaddr *)&name;
     to_size = np_address_parse(luaL_checkstring(L, 3),
                                (int)luaL_checkinteger(L, 4), &name);
@@ -307,6 +323,8 @@ static int member(lua_State *L, const char *name, int join) {
     return neap_misuse(L, name, "interface must be a string, not %s",
                        luaL_typename(L, 3));
   m.interface = lua_tostring(L, 3);
+  if (join)
+    neap_permit_host(L, NEAP_MAY_LISTEN, name, lua_tostring(L, 2), -1);
   failed = u->family == AF_INET6 ? member6(u, &m, join) : member4(u, &m, join);
   if (failed < 0)
     return neap_fail(L, uv_translate_sys_error(errno), "%s %s", name,
@@ -375,16 +393,29 @@ static int udp_peername(lua_State *L) { return name_push(L, 1, "peername"); }
 
 /* == Opening =========================================================== */
 
+/* A client's socket, on whatever port, needs no permission to listen; but it
+ * hears only those that it may send to. */
+static int permit_bind(lua_State *L) {
+  const char *host = luaL_checkstring(L, 1);
+  int port = (int)luaL_checkinteger(L, 2);
+  if (neap_permitted_host(L, NEAP_MAY_LISTEN, host, port)) return 0;
+  if (port != 0 || (strcmp(host, "0.0.0.0") != 0 && strcmp(host, "::") != 0))
+    neap_permit_host(L, NEAP_MAY_LISTEN, "udp", host, port);
+  return 1;
+}
+
 /* core.udp(address, port, reuse_address, reuse_port) -> Udp, bound */
 int np_net_udp(lua_State *L) {
   struct sockaddr_storage name;
   socklen_t size = np_address_parse(luaL_checkstring(L, 1),
                                     (int)luaL_checkinteger(L, 2), &name);
+  int only_peers = permit_bind(L);
   np_Net *net = np_net_get(L);
   Udp *u = neap_handle_new(L, sizeof *u, &np_udp_class);
   int failed = -1, err = 0;
   neap_handle_count(L, &u->handle, NEAP_KIND_SOCKET);
   u->net = net;
+  u->only_peers = only_peers;
   u->receiver.what = "recv";
   u->family = name.ss_family;
   u->fd = socket(u->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -411,6 +442,7 @@ static int udp_connect(lua_State *L) {
   Udp *u = check(L);
   struct sockaddr_storage name;
   int port = (int)luaL_checkinteger(L, 3);
+  neap_permit_host(L, NEAP_MAY_CONNECT, "udp", luaL_checkstring(L, 2), port);
   socklen_t size = np_address_parse(luaL_checkstring(L, 2), port, &name);
   if (connect(u->fd, (struct sockaddr *)&name, size) == 0) return 0;
   np_address_text(L, lua_tostring(L, 2), port);

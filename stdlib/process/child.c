@@ -443,6 +443,44 @@ static int spawn_fail(lua_State *L, Spawn *s, int err, int stage) {
   return neap_fail(L, err, "spawn %s", program);
 }
 
+/* Leaves of `paths` what a sandbox permits to run. */
+static void permit_program(lua_State *L, np_Launch *l) {
+  char **path, **to = l->paths;
+  for (path = to; *path != NULL; path++)
+    if (neap_permitted_program(L, *path)) *to++ = *path;
+  *to = NULL;
+  if (to == l->paths) (void)neap_refuse_program(L, "spawn", l->argv[0]);
+}
+
+/* The variables that are permitted; a script may not set others. */
+static void permit_variables(lua_State *L, np_Launch *l) {
+  int given = l->envp != environ;
+  char **at, **to;
+  size_t n = 0;
+  while (l->envp[n] != NULL) n++;
+  to = lua_newuserdatauv(L, (n + 1) * sizeof *to, 0);
+  at = l->envp;
+  l->envp = to;
+  for (; *at != NULL; at++) {
+    lua_pushlstring(L, *at, strcspn(*at, "="));
+    if (neap_permitted_env(L, lua_tostring(L, -1))) *to++ = *at;
+    else if (given)
+      neap_permit(L, NEAP_MAY_ENV, "spawn", lua_tostring(L, -1));
+    lua_pop(L, 1);
+  }
+  *to = NULL;
+}
+
+/* The directory is on top. */
+static void permit_launch(lua_State *L, np_Launch *l) {
+  int cwd = lua_gettop(L);
+  permit_program(L, l);
+  if (!lua_isnil(L, cwd))
+    (void)neap_permit_path(L, cwd, NEAP_MAY_READ, "spawn");
+  permit_variables(L, l); /* stays below, on the stack */
+  lua_pushvalue(L, cwd);
+}
+
 /*
  * core.spawn{argv=, paths=, env=, cwd=, stdin=, stdout=, stderr=, pty=,
  * rows=, cols=, detached=, new_group=, uid=, gid=, groups=}
@@ -462,6 +500,7 @@ int np_child_spawn(lua_State *L) {
   s->launch.envp = strings(L, "env");
   if (s->launch.envp == NULL) s->launch.envp = environ;
   lua_getfield(L, 1, "cwd");
+  if (neap_sandboxed(L)) permit_launch(L, &s->launch);
   s->launch.cwd = lua_tostring(L, -1);
   user_set(L, s);
   c = neap_handle_new(L, sizeof *c, &np_child_class);
@@ -590,6 +629,7 @@ static int *end_check(lua_State *L) {
 static int child_fd(lua_State *L) {
   int fd = *end_check(L);
   if (fd < 0) return 0;
+  neap_give_fd(L, fd);
   lua_pushinteger(L, fd);
   return 1;
 }

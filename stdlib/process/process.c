@@ -41,6 +41,10 @@ static int process_environ(lua_State *L) {
     const char *equals = strchr(*at, '=');
     if (equals == NULL) continue;
     lua_pushlstring(L, *at, (size_t)(equals - *at));
+    if (!neap_permitted_env(L, lua_tostring(L, -1))) {
+      lua_pop(L, 1);
+      continue;
+    }
     lua_pushvalue(L, -1);
     lua_rawget(L, -3);
     if (lua_isnil(L, -1)) { /* the first one counts, as for getenv */
@@ -134,6 +138,7 @@ static const luaL_Reg functions[] = {
 };
 
 int luaopen_neap_process_core(lua_State *L) {
+  (void)neap_sandboxed(L); /* each function asks */
   np_child_open(L);
   luaL_newlib(L, functions);
   neap_class_new(L, &np_child_class, np_child_methods, np_child_ops);

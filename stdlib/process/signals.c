@@ -164,6 +164,7 @@ int np_signal_watch(lua_State *L) {
   if (!is_watchable(number))
     return neap_misuse(L, name, "%s cannot be handled", text);
   luaL_checktype(L, 2, LUA_TFUNCTION);
+  neap_permit(L, NEAP_MAY_PROCESS, name, NULL);
   w = neap_handle_new(L, sizeof *w, &np_signal_class);
   w->number = number;
   w->callback = neap_callback_new(L, 2);
@@ -195,6 +196,8 @@ int np_signal_kill(lua_State *L) {
     return neap_misuse(L, "kill", "pid must be an integer, not %s",
                              luaL_tolstring(L, 1, NULL));
   number = np_signal_check(L, 2, "kill");
+  neap_permit(L, pid == getpid() ? NEAP_MAY_PROCESS : NEAP_MAY_RUN, "kill",
+              NULL);
   if (kill((pid_t)pid, number) < 0)
     return neap_fail(L, uv_translate_sys_error(errno), "kill %I",
                      (LUAI_UACINT)pid);

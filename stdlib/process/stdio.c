@@ -203,12 +203,15 @@ static int fd_open(int number) {
 int np_stdio_open(lua_State *L) {
   int number = (int)luaL_checkinteger(L, 1), fd;
   const char *name = luaL_checkstring(L, 2);
-  int pollable = is_pollable(number);
+  int pollable;
   File *f;
+  neap_permit(L, NEAP_MAY_PROCESS, name, NULL);
+  pollable = is_pollable(number);
   if (pollable < 0) return neap_fail(L, pollable, "%s", name);
   if (pollable) {
     fd = fd_open(number);
     if (fd < 0) return neap_fail(L, uv_translate_sys_error(errno), "%s", name);
+    neap_give_fd(L, fd);
     lua_pushinteger(L, fd);
     return 1;
   }

@@ -132,6 +132,7 @@ static const luaL_Reg functions[] = {
     {NULL, NULL}};
 
 int luaopen_neap_repl_core(lua_State *L) {
+  if (neap_sandboxed(L)) neap_permit(L, NEAP_MAY_PROCESS, "repl", NULL);
   np_editor_class(L);
   luaL_newlib(L, functions);
   return 1;

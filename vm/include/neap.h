@@ -91,6 +91,7 @@ typedef struct neap_Options {
    * as in Lua. */
   void (*exit)(neap_Vm *vm, int code);
   const struct neap_Limits *limits; /* copied; NULL: none, see below */
+  const struct neap_Sandbox *sandbox; /* copied; NULL: none, see below */
 } neap_Options;
 
 /*
@@ -198,6 +199,87 @@ NEAP_API void neap_charge(lua_State *L, size_t instructions);
  * of a script counts as its memory. NULL if there is none left.
  */
 NEAP_API void *neap_alloc(neap_Vm *vm, void *block, size_t old, size_t size);
+
+/* == A sandbox: what a script may touch ================================ */
+
+/*
+ * Set `size` to sizeof(neap_Sandbox). Each list is ended by NULL; a list that
+ * is NULL permits nothing. A script in a sandbox has no io, no debug but
+ * traceback, no C modules and compiled chunks, and of os what does not touch
+ * the system; modules ask for all they do. What is not permitted raises a
+ * PermissionError with the code "EPERM". What the host itself gives to
+ * scripts, and loads, is the host's to judge.
+ */
+typedef struct neap_Sandbox {
+  size_t size;
+  const char *const *read;  /* files, and directories with all below them */
+  const char *const *write; /* the same; to change, make and remove */
+  const char *const *connect; /* "HOST" or "HOST:PORT", "*" for any: see doc */
+  const char *const *listen;  /* the same, for the script's own addresses */
+  const char *const *run;   /* programs: their paths, or names in the PATH of
+                             * now; what they do is not restricted */
+  const char *const *env;   /* environment variables, "*": all */
+  int process;              /* 1: it may use standard streams, signals and
+                             * os.exit, as the program itself */
+} neap_Sandbox;
+
+/*
+ * A C half that a sandboxed machine may load asks this when it is opened, and
+ * the following in whatever reaches out of the machine. 1: there is a sandbox.
+ */
+NEAP_API int neap_sandboxed(lua_State *L);
+
+/* What is asked for; bits, for paths. */
+enum {
+  NEAP_MAY_READ = 1,
+  NEAP_MAY_WRITE = 2,
+  NEAP_NO_FOLLOW = 4, /* the operation is about the link itself */
+  NEAP_MAY_CONNECT = 8,
+  NEAP_MAY_LISTEN = 16,
+  NEAP_MAY_ENV = 32,
+  NEAP_MAY_PROCESS = 64,
+  NEAP_MAY_RUN = 128 /* everything: what is no program has no name */
+};
+
+/* Raises "OP WHAT: not permitted" unless `what` (of NEAP_MAY_ENV, or NULL with
+ * NEAP_MAY_PROCESS) is. */
+NEAP_API void neap_permit(lua_State *L, int may, const char *op,
+                          const char *what);
+
+/*
+ * The same for the path at `index`, which is replaced by the canonical one in
+ * a sandbox; returns what the operation is to use. Do not keep it longer than
+ * the value is there.
+ */
+NEAP_API const char *neap_permit_path(lua_State *L, int index, int may,
+                                      const char *op);
+
+/* 1 if the path at `index`, which is canonical, may be read. */
+NEAP_API int neap_permitted_read(lua_State *L, int index);
+
+/*
+ * The same for a host, a name or an address, and a port; -1: some port. With
+ * `permitted` it is only asked. neap_permit_found says that the name was
+ * found to have the address, which then is permitted as the name is.
+ */
+NEAP_API void neap_permit_host(lua_State *L, int may, const char *op,
+                               const char *host, int port);
+NEAP_API int neap_permitted_host(lua_State *L, int may, const char *host,
+                                 int port);
+NEAP_API void neap_permit_found(lua_State *L, const char *name,
+                                const char *address);
+
+/* 1 if the environment variable, or the program at this path, is permitted;
+ * and what raises if none of those that could be run is. */
+NEAP_API int neap_permitted_env(lua_State *L, const char *name);
+NEAP_API int neap_permitted_program(lua_State *L, const char *path);
+NEAP_API int neap_refuse_program(lua_State *L, const char *op,
+                                 const char *program);
+
+/* Descriptors that pass through a script's hands, by number: `give` before,
+ * `take` raises for one that was not given. */
+NEAP_API void neap_give_fd(lua_State *L, int fd);
+NEAP_API void neap_take_fd(lua_State *L, const char *op, int fd);
 
 /* == Loading and running ============================================== */
 
