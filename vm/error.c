@@ -288,7 +288,8 @@ static const char *const classes[][2] = {
   {"BrokenBarrierError", "Error"}, {"LimitError", "Error"},
   {"ExceptionGroup", "Error"},
   {"EOFError", "Error"}, {"IncompleteReadError", "EOFError"},
-  {"LimitOverrunError", "Error"}, {"OSError", "Error"}, {"PermissionError", "OSError"},
+  {"LimitOverrunError", "Error"}, {"OSError", "Error"},
+  {"PermissionError", "OSError"},
   {"DNSError", "OSError"}, {"TLSError", "OSError"},
   {"HTTPError", "OSError"}};
 #define NCLASSES (sizeof classes / sizeof *classes)

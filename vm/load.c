@@ -387,7 +387,8 @@ static int dofile_end(lua_State *L, int status, lua_KContext ctx) {
 static int base_dofile(lua_State *L) {
   const char *filename = check_file(L, "dofile");
   lua_settop(L, 1);
-  if (neap_loadfile(L, filename, np_load_mode(L, NULL)) != LUA_OK) return lua_error(L);
+  if (neap_loadfile(L, filename, np_load_mode(L, NULL)) != LUA_OK)
+    return lua_error(L);
   lua_callk(L, 0, LUA_MULTRET, 0, dofile_end);
   return dofile_end(L, LUA_OK, 0);
 }

@@ -37,7 +37,8 @@ code() {
 }
 
 # As patterns: the headers inside vm/, and the modules.
-inside=$(cd vm && ls ./*.h | grep -v main_ | sed 's|^\./||; s/\./\\./' | paste -sd '|')
+inside=$(cd vm && ls ./*.h | grep -v main_ |
+  sed 's|^\./||; s/\./\\./' | paste -sd '|')
 modules=$(cd stdlib && ls -d */ 2>/dev/null | tr -d / | grep -v '^asyncio$' |
   paste -sd '|')
 

@@ -43,7 +43,7 @@ static const char script[] =
     "local seen, functions = {}, {}\n"
     "local skip = {[print] = 1, [pcall] = 1, [xpcall] = 1, [error] = 1,\n"
     "  [collectgarbage] = 1, [load] = 1, [warn] = 1,\n"
-    "  [asyncio.run] = 1}\n"
+    "  [asyncio.run] = 1, [asyncio.dump_tasks] = 1}\n"
     "local function walk(t, name)\n"
     "  if seen[t] then return end\n"
     "  seen[t] = true\n"

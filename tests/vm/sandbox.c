@@ -292,7 +292,8 @@ static const char *const attacks[] = {
   "local a = net.pair() return await a:sendfile(OUT .. '/secret')",
   "return require 'neap.net'._open_fd(0, 'x')",
   "return require 'neap.net'._open_fd(3, 'x'):read()",
-  "return await net.connect('127.0.0.1', PORT, {tls = {ca = OUT .. '/secret'}})",
+  "return await net.connect('127.0.0.1', PORT, {tls = {\n"
+  "  ca = OUT .. '/secret'}})",
   /* processes */
   "return await process.run{'true'}", "return process.spawn{'/bin/sh'}",
   "return process.spawn({'sh'}, {env = {PATH = OUT}})",
