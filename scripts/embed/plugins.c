@@ -6,7 +6,7 @@
  * harms the host or another plugin.
  *
  * --> greeter: hello, world
- * --> thief: plugin:2: read_file /root/key: not permitted (--allow-read=/root/key)
+ * --> thief: plugin:2: read_file /a/key: not permitted (--allow-read=/a/key)
  * --> spinner: stopped, limit STEP_INSTRUCTIONS
  * --> hog: not enough memory
  * --> greeter: hello, again
@@ -24,7 +24,7 @@ static const char *const scripts[PLUGINS] = {
     "  return 'hello, ' .. await asyncio.sleep(0.001, whom)\n"
     "end",
     "function run()\n"
-    "  return await require 'neap.fs'.read_file '/root/key'\n"
+    "  return await require 'neap.fs'.read_file '/a/key'\n"
     "end",
     "function run()\n"
     "  while true do pcall(function() while true do end end) end\n"
