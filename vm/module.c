@@ -56,7 +56,9 @@ static const neap_Module *find_preloaded(lua_State *L, neap_Vm *vm,
 
 static int allowed(neap_Vm *vm, const char *name) {
   const char *const *allow = vm->modules;
-  if (allow == NULL || is_below(name, "neap.asyncio")) return 1;
+  if (allow == NULL || is_below(name, "neap.asyncio") ||
+      strcmp(name, "neap") == 0)
+    return 1;
   while (*allow != NULL && !is_below(name, *allow)) allow++;
   return *allow != NULL;
 }

@@ -80,7 +80,7 @@ static void test_allowed(void) {
   neap_preload(host.L, list + 1);
   expect(run(&host, "return require 'host.waits'.waited") == LUA_OK);
   expect(run(&host, "require 'host.math'") == LUA_ERRRUN);
-  expect(run(&host, "return require 'neap.fs', require 'neap.asyncio', "
+  expect(run(&host, "return require 'neap.fs', require 'neap'.asyncio, "
                     "asyncio.Queue, require 'string'") == LUA_OK);
   expect(lua_istable(host.L, 1) && lua_istable(host.L, 2));
   expect(run(&host, "require 'neap.net'") == LUA_ERRRUN);

@@ -418,7 +418,8 @@ NEAP_API int neap_dostring(neap_Vm *vm, const char *text, const char *name);
  * loop; if it waits, the loop is driven until it has ended, and other tasks
  * run meanwhile. An interrupt goes to it if there is no main task. Only for
  * the machine's owner: raises inside of a task or callback, where
- * neap_await_value is what is wanted.
+ * neap_await_value is what is wanted; and not in a callback of libuv's, which
+ * cannot drive the loop that has called it.
  */
 NEAP_API int neap_call(lua_State *L, int nargs, int *nresults);
 
