@@ -45,6 +45,9 @@ static void push_short(lua_State *L, const char *path) {
 
 void np_quote_file(lua_State *L, const char *path) {
   struct stat s;
+  /* What /dev and /proc have there may be another one later. */
+  if (strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0)
+    return;
   if (stat(path, &s) < 0 || !S_ISREG(s.st_mode)) return;
   np_push(L, np_vm(L), NP_R_QUOTES);
   push_short(L, path);
