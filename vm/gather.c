@@ -37,10 +37,10 @@ typedef struct Gather {
   np_Batch batch; /* the children, if they all are coroutine objects */
   np_Node end;    /* all children have ended well */
   Other *other;   /* in the order of their numbers */
-  uint32_t n, nothers, pending;
+  uint32_t n, nothers;
+  uint32_t pending, telling; /* not ended; failed, and to tell of it */
   int results; /* reference of the table */
-  neap_Task *last; /* the child that ended last, if it failed */
-  uint8_t keep_errors, failing, cancelled;
+  uint8_t keep_errors, failing, cancelled, ending;
 } Gather;
 
 static Gather *of_sink(np_Sink *s) {
@@ -196,6 +196,16 @@ static void on_end(neap_Vm *vm, np_Node *node) {
   gather_end((Gather *)((char *)node - offsetof(Gather, end)));
 }
 
+/* All have ended, and have told of it if they failed. */
+static int is_over(const Gather *g) {
+  return g->pending == 0 && g->telling == 0 && !g->ending;
+}
+
+static void end_later(Gather *g) {
+  g->ending = 1;
+  np_ready(g->f.vm, &g->end);
+}
+
 /* Nobody can tell when a child is counted that has ended well, but for the
  * last one. */
 static int child_ended(np_Sink *s, neap_Task *t) {
@@ -203,25 +213,26 @@ static int child_ended(np_Sink *s, neap_Task *t) {
   np_sink_leave(s, t);
   g->pending--;
   if (t->state != NP_DONE) {
-    if (g->pending == 0) g->last = t;
+    g->telling++;
     return 1;
   }
-  if (g->pending == 0) np_ready(g->f.vm, &g->end);
+  if (g->pending == 0) end_later(g);
   return 0;
 }
 
 static void child_done(neap_Vm *vm, np_Sink *s, neap_Task *t) {
   Gather *g = of_sink(s);
   (void)vm;
+  g->telling--;
   child_failed(g, t->number);
-  if (g->last == t) gather_end(g);
+  if (is_over(g)) gather_end(g);
 }
 
 static void child_lost(np_Sink *s, uint32_t at) {
   Gather *g = of_sink(s);
   g->pending--;
   child_failed(g, at);
-  if (g->pending == 0) np_ready(g->f.vm, &g->end);
+  if (is_over(g)) end_later(g);
 }
 
 /* Runs protected: copies the outcome of a child that is a future. */
@@ -267,7 +278,7 @@ static void take_future(lua_State *C, Other *c) {
   g->f.vm->nscheduled--;
   g->pending--;
   if (status != NP_DONE) child_failed(g, at);
-  if (g->pending == 0) gather_end(g);
+  if (is_over(g)) gather_end(g);
 }
 
 static void future_ended(neap_Vm *vm, np_Node *node) {

@@ -323,3 +323,17 @@ case("G46: what a child sets is its own, though all run on one thread",
   await gather(child(1), child(2))
   log(var:get())
 end)
+
+case("G47: a future that is done before a failed child has told of it",
+    "bad / bad / 1", async function()
+  local function failing(f)
+    return (async function() f:set_result(1) error("bad", 0) end)()
+  end
+  local f = asyncio.Future()
+  local _, e = pcall(await, gather(failing(f), f))
+  log(e)
+  f = asyncio.Future()
+  local list = await gather({failing(f), f}, {return_exceptions = true})
+  log(list[1].value)
+  log(list[2])
+end)
