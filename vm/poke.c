@@ -94,7 +94,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   (void)context;
   if (info->si_code != SI_QUEUE || info->si_pid != getpid()) return;
   arm_all(vm);
-  (void)__atomic_fetch_sub(&vm->poke.flying, 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&vm->poke.flying, 0, __ATOMIC_SEQ_CST);
   errno = saved;
 }
 
@@ -116,14 +116,15 @@ static int our_signal(void) {
   return -1;
 }
 
+/* One at a time: the hook that it sets will see what is wanted by then. */
 static void send_signal(neap_Vm *vm) {
   union sigval value;
   int number = our_signal();
   if (number < 0) return;
   value.sival_ptr = vm;
-  (void)__atomic_fetch_add(&vm->poke.flying, 1, __ATOMIC_SEQ_CST);
+  if (__atomic_exchange_n(&vm->poke.flying, 1, __ATOMIC_SEQ_CST)) return;
   if (pthread_sigqueue(vm->poke.thread, number, value) != 0)
-    (void)__atomic_fetch_sub(&vm->poke.flying, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&vm->poke.flying, 0, __ATOMIC_SEQ_CST);
 }
 
 /* Lets our signal in, if the host has it blocked. */

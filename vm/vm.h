@@ -227,7 +227,7 @@ enum {
 typedef struct np_Poke {
   pthread_t thread; /* which is inside */
   int inside;
-  int senders, flying; /* who looks at it; signals that have not come yet */
+  int senders, flying; /* who looks at it; a signal has not come yet */
 } np_Poke;
 
 /* A file of C's whose text goes to the host. */

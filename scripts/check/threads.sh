@@ -7,10 +7,10 @@ status=0
 # libuv is not built with TSan, which so does not see that a descriptor was
 # closed before another thread is given the same number.
 cat >"$build/suppressions" <<END
-race:^epoll_create1$
-race:^eventfd$
-race:^pipe2$
-race:^close$
+race:__interceptor_epoll_create1
+race:__interceptor_eventfd
+race:__interceptor_pipe2
+race:__interceptor_close
 END
 export TSAN_OPTIONS="halt_on_error=1 suppressions=$build/suppressions"
 
@@ -20,7 +20,7 @@ setarch -R true 2>/dev/null && plain="setarch -R"
 
 for test in host driving tokens threads embed_work embed_pool embed_submit \
     embed_server embed_poll_loop embed_game; do
-  timeout 300 $plain "$build/tests/vm/$test" >"$build/log" 2>&1 ||
+  timeout 120 $plain "$build/tests/vm/$test" >"$build/log" 2>&1 ||
     { echo "$test under TSan:"; tail -60 "$build/log"; status=1; }
 done
 exit $status

@@ -166,6 +166,70 @@ static void test_stop_call(void) {
   machine_close(&m);
 }
 
+/* == Many at once ===================================================== */
+
+enum { STORMERS = 3, STORMS = 300 };
+
+static void *storm(void *ud) {
+  Gate *gate = ud;
+  int i;
+  for (i = 0; i < STORMS; i++) {
+    neap_interrupt(gate->vm); /* there is no main task: it does nothing */
+    neap_dump(gate->vm);
+    if (i % 16 == 0) uv_sleep(1);
+  }
+  uv_sem_post(&gate->open);
+  return NULL;
+}
+
+/* over(): whether all threads have done what they do */
+static int is_over(lua_State *L) {
+  Gate *gate = lua_touserdata(L, lua_upvalueindex(1));
+  lua_Integer ended = lua_tointeger(L, 1);
+  while (uv_sem_trywait(&gate->open) == 0) ended++;
+  lua_pushinteger(L, ended);
+  lua_pushboolean(L, ended == STORMERS);
+  return 2;
+}
+
+#ifdef __SANITIZE_THREAD__ /* which does not forget frames left by a yield */
+#define SWITCH "  local t = {}\n"
+#else
+#define SWITCH "  await asyncio.sleep(0)\n" \
+               "  local co = coroutine.wrap(coroutine.yield)\n" \
+               "  co() co()\n"
+#endif
+
+/* Hooks are set while Lua calls, returns, yields and fails. */
+static void test_storm(void) {
+  Machine m;
+  Gate gate;
+  pthread_t thread[STORMERS];
+  int i, n;
+  machine_open(&m, NULL);
+  gate.vm = m.vm;
+  if (uv_sem_init(&gate.open, 0) < 0) abort();
+  lua_pushlightuserdata(m.L, &gate);
+  lua_pushcclosure(m.L, is_over, 1);
+  lua_setglobal(m.L, "over");
+  machine_start(&m, "local ended, all = 0\n"
+                    "local function switch()\n" SWITCH " end\n"
+                    "local function deep(n) if n > 0 then deep(n - 1) end end\n"
+                    "while not all do\n"
+                    "  ended, all = over(ended)\n"
+                    "  deep(20)\n"
+                    "  pcall(error, 'x')\n"
+                    "  switch()\n"
+                    "end\n"
+                    "return 'whole'");
+  for (i = 0; i < STORMERS; i++)
+    if (pthread_create(&thread[i], NULL, storm, &gate) != 0) abort();
+  expect(neap_wait(m.L, 1, &n) == LUA_OK && n == 1);
+  for (i = 0; i < STORMERS; i++) pthread_join(thread[i], NULL);
+  machine_close(&m);
+  uv_sem_destroy(&gate.open);
+}
+
 /* == Polled by a foreign loop ========================================= */
 
 /* A loop of poll(2), which knows nothing of libuv; -> how often it woke. */
@@ -354,6 +418,7 @@ int main(void) {
   test_stop_by_signal();
   test_stop_blocked();
   test_stop_call();
+  test_storm();
   test_poll();
   test_poll_sleeps();
   test_poll_wakes();

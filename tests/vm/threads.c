@@ -430,6 +430,71 @@ static void test_events_readers(void) {
   machine_close(&m);
 }
 
+/* == All of it at once ================================================= */
+
+static neap_Token *outstanding;
+
+static int wait_for_ever(lua_State *L) {
+  outstanding = neap_token_new(L, NULL, NULL);
+  return neap_token_await(L, outstanding);
+}
+
+static void *give_late(void *ud) {
+  uv_sem_wait(ud);
+  expect(neap_token_resolve(outstanding, NULL, 0) == 0);
+  return NULL;
+}
+
+static void count_call(lua_State *L, void *data) {
+  (void)L;
+  ++*(int *)data;
+}
+
+/* The machine is freed with tasks, a job that runs and one that waits, a
+ * token, a call, events, a handle, a read and a submission. */
+static void test_free_at_work(void) {
+  Machine m;
+  pthread_t thread;
+  uv_sem_t late;
+  neap_Events *queue;
+  neap_Call *c;
+  int submitted = 0;
+  open_jobs(&m);
+  neap_set_workers(m.vm, 1);
+  lua_pushcfunction(m.L, wait_for_ever);
+  neap_async(m.L, "wait_for_ever");
+  lua_setglobal(m.L, "wait_for_ever");
+  queue = make_events(&m, 0);
+  machine_start(&m, "local net = require 'neap.net'\n"
+                    "local a, b = net.pair()\n"
+                    "local fs = require 'neap.fs'\n"
+                    "function never() await asyncio.Future() end\n"
+                    "for _, x in ipairs{twice(1, 2), twice(2),\n"
+                    "    wait_for_ever(), events:get(), a:read(1),\n"
+                    "    fs.read_file('Makefile')} do\n"
+                    "  asyncio.create_task(x)\n"
+                    "end\n"
+                    "local _ <close> = asyncio.defer(async function()\n"
+                    "  await asyncio.sleep(0.001) end)\n"
+                    "await asyncio.sleep(1000)");
+  lua_settop(m.L, 0);
+  (void)neap_poll(m.vm, 0);
+  uv_sem_wait(&jobs.begun);
+  c = neap_call_start(m.vm, "never", NULL, 0);
+  expect(neap_submit(m.vm, count_call, &submitted) == 0);
+  if (uv_sem_init(&late, 0) < 0) abort();
+  if (pthread_create(&thread, NULL, give_late, &late) != 0) abort();
+  close_jobs(&m, 1, 1, 2);
+  uv_sem_post(&late);
+  pthread_join(thread, NULL);
+  uv_sem_destroy(&late);
+  expect(submitted == 1 && m.errors == 0);
+  expect(neap_call_wait(c, -1) == NEAP_ECANCELED);
+  neap_call_free(c);
+  expect(push(queue, 1) == NEAP_ECLOSED);
+  neap_events_free(queue);
+}
+
 int main(void) {
   test_work();
   test_work_cancel();
@@ -441,6 +506,7 @@ int main(void) {
   test_events(10);
   test_events_ends();
   test_events_readers();
+  test_free_at_work();
   if (failures == 0) printf("threads: ok\n");
   return failures != 0;
 }

@@ -272,11 +272,45 @@ static void test_thread_cancel(void) {
   expect(g.given + g.late == 820 && g.late == g.cancelled);
 }
 
+/* == Methods ========================================================== */
+
+/* account:balance() -> 7, a method of a userdata of the host's */
+static int balance(lua_State *L) {
+  int *account = luaL_checkudata(L, 1, "Account");
+  neap_Value value = neap_integer(*account);
+  neap_Token *token = neap_token_new(L, NULL, NULL);
+  (void)neap_token_resolve(token, &value, 1);
+  return neap_token_await(L, token);
+}
+
+static void test_methods(void) {
+  static const neap_Async methods[] = {{"balance", balance}, {NULL, NULL}};
+  Machine m;
+  int *account;
+  open_tokens(&m);
+  account = lua_newuserdatauv(m.L, sizeof *account, 0);
+  *account = 7;
+  luaL_newmetatable(m.L, "Account");
+  lua_newtable(m.L);
+  neap_setasync(m.L, methods);
+  lua_setfield(m.L, -2, "__index");
+  lua_setmetatable(m.L, -2);
+  lua_setglobal(m.L, "account");
+  expect(machine_run(&m, "local task = asyncio.create_task(account:balance())\n"
+                         "return await account:balance() + await task") ==
+         LUA_OK);
+  expect(lua_tointeger(m.L, -1) == 14);
+  expect(machine_run(&m, "await account.balance(5)") == LUA_ERRRUN);
+  expect(strstr(machine_text(&m), "Account expected") != NULL);
+  machine_close(&m);
+}
+
 int main(void) {
   test_values();
   test_errors();
   test_orders();
   test_cancelled_state();
+  test_methods();
   test_thread();
   test_thread_cancel();
   if (failures == 0) printf("tokens: ok\n");
