@@ -80,14 +80,21 @@ void neap_handle_unpin(neap_Handle *h) {
 
 /* == Objects ========================================================== */
 
+/* The user value that says, in debug mode, where it was opened. */
+enum { SITE = 1 };
+
 void *neap_handle_new(lua_State *L, size_t size, const neap_Class *cls) {
   neap_Vm *vm = np_vm(L);
   neap_Handle **box, *h;
   luaL_checkstack(L, 5, NULL);
   if (vm->closing == 2) luaL_error(L, "the program is ending");
   if (vm->limits != NULL) np_limits_handle(L);
-  box = lua_newuserdatauv(L, sizeof *box, 1);
+  box = lua_newuserdatauv(L, sizeof *box, SITE);
   *box = NULL;
+  if (vm->debug) {
+    np_position(L, L, 0);
+    lua_setiuservalue(L, -2, SITE);
+  }
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, cls) != LUA_TTABLE)
     luaL_error(L, "class %s is not registered", cls->name);
   np_push(L, vm, NP_R_HANDLES);
@@ -191,17 +198,24 @@ static int handle_is_closed(lua_State *L) {
   return 1;
 }
 
+/* Makes no string of Lua's, which might raise and leave the handle open. */
+static void report_open(lua_State *L, neap_Handle *h) {
+  char text[160];
+  const char *where = NULL;
+  if (lua_getiuservalue(L, 1, SITE) == LUA_TSTRING)
+    where = lua_tostring(L, -1);
+  snprintf(text, sizeof text, "a %s was collected while open%s%s",
+           shown(h->cls), where != NULL ? "; it was opened at " : "",
+           where != NULL ? where : "");
+  np_report(h->vm, NEAP_REPORT_WARNING, text, NULL, NULL, where, NULL);
+}
+
 static int handle_gc(lua_State *L) {
   neap_Handle **box = lua_touserdata(L, 1), *h = *box;
   if (h == NULL) return 0;
   *box = NULL;
   if (!(h->state & CLOSED)) {
-    if (h->vm->debug && !h->vm->closing) {
-      char text[128]; /* a string of Lua's might raise, and leave it open */
-      snprintf(text, sizeof text, "a %s was collected while open",
-               shown(h->cls));
-      neap_report(h->vm, NEAP_REPORT_WARNING, text, NULL);
-    }
+    if (h->vm->debug && !h->vm->closing) report_open(L, h);
     neap_handle_close(h);
   }
   h->state |= COLLECTED;

@@ -279,7 +279,8 @@ local function collected(kind)
   ]], "--debug")
   equal(result.stdout, "done\n")
   equal(result.status, 0)
-  local wanted = ("a %s was collected while open"):format(kind.shown)
+  local wanted = ("a %s was collected while open; it was opened at ")
+    :format(kind.shown)
   assert(result.stderr:find(wanted, 1, true), result.stderr)
 end
 
