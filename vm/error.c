@@ -26,27 +26,36 @@ int np_is_script(const lua_Debug *ar) {
          !np_is_half(ar->source);
 }
 
-/* If no line is the script's, gives the one that made the task, which does
- * nothing but run a function of the library; or that of the first function
- * that has lines. */
-void np_position(lua_State *L, lua_State *L1, int level) {
-  const neap_Task *t = np_vm(L)->current;
-  lua_Debug ar, any;
-  int have = 0;
-  for (; lua_getstack(L1, level, &ar); level++) {
-    lua_getinfo(L1, "Sl", &ar);
-    if (np_is_script(&ar)) {
-      lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-      return;
-    }
-    if (!have && ar.currentline > 0 && !np_internal(ar.source)) {
-      any = ar;
-      have = 1;
-    }
+/* Finds the first line of the script from `level` up in L1; in `any` the first
+ * of a function that has lines, unless that has been found before. */
+static int script_line(lua_State *L1, int level, lua_Debug *ar,
+                       lua_Debug *any) {
+  for (; lua_getstack(L1, level, ar); level++) {
+    lua_getinfo(L1, "Sl", ar);
+    if (np_is_script(ar)) return 1;
+    if (any->currentline <= 0 && !np_internal(ar->source)) *any = *ar;
   }
-  if (L1 == L && t != NULL && t->source != 0)
+  return 0;
+}
+
+/* If no line is the script's, not even in those that resumed the coroutine,
+ * gives the one that made the task, which does nothing but run a function of
+ * the library; or that of the first function that has lines. */
+void np_position(lua_State *L, lua_State *L1, int level) {
+  neap_Vm *vm = np_vm(L);
+  const np_Resume *up = L1 == vm->running ? vm->resumes : NULL;
+  const neap_Task *t = vm->current;
+  lua_Debug ar, any;
+  int found;
+  any.currentline = 0;
+  found = script_line(L1, level, &ar, &any);
+  for (; !found && up != NULL; up = up->prev)
+    found = script_line(up->from, 0, &ar, &any);
+  if (found)
+    lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+  else if (L1 == L && t != NULL && t->source != 0)
     np_site_push(L, t->line, t->source);
-  else if (have)
+  else if (any.currentline > 0)
     lua_pushfstring(L, "%s:%d", any.short_src, any.currentline);
   else
     lua_pushnil(L);
