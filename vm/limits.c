@@ -68,6 +68,23 @@ void *neap_alloc(neap_Vm *vm, void *block, size_t old, size_t size) {
   return np_alloc(vm, block, old, size);
 }
 
+size_t neap_memory_left(neap_Vm *vm) {
+  const np_Limits *l = vm->limits;
+  if (l == NULL || l->max.memory == 0) return SIZE_MAX;
+  return l->used < l->max.memory ? l->max.memory - l->used : 0;
+}
+
+int neap_memory_count(neap_Vm *vm, size_t *counted, size_t now) {
+  np_Limits *l = vm->limits;
+  if (l == NULL) return 0;
+  if (now > *counted && now - *counted > neap_memory_left(vm))
+    return UV_ENOMEM;
+  l->used = l->used - *counted + now;
+  if (l->used > l->most) l->most = l->used;
+  *counted = now;
+  return 0;
+}
+
 /* == Errors =========================================================== */
 
 static void describe(lua_State *L, const neap_Limits *m, int what) {

@@ -82,6 +82,7 @@ static void file_close(neap_Handle *h) {
 static void file_release(neap_Handle *h) {
   np_File *f = (np_File *)h;
   np_buf_free(&f->in);
+  (void)neap_memory_count(h->vm, &f->counted, 0); /* less cannot fail */
   free(f->path);
 }
 
@@ -166,10 +167,17 @@ static size_t amount(const np_File *f) {
   return n < STEP ? n : STEP;
 }
 
+static char *room_for(np_File *f, size_t size) {
+  char *room = np_buf_reserve(&f->in, size);
+  if (neap_memory_count(f->handle.vm, &f->counted, f->in.cap) < 0)
+    return NULL;
+  return room;
+}
+
 static void fill_begin(np_Job *job) {
   np_File *f = job->owner;
   job->size = amount(f);
-  job->data = np_buf_reserve(&f->in, job->size);
+  job->data = room_for(f, job->size);
   if (job->data == NULL) job->status = UV_ENOMEM;
   job->offset = f->pos;
   if (f->pos >= 0) job->offset += (int64_t)np_buf_size(&f->in);
@@ -204,7 +212,7 @@ static void fill_finish(np_Job *job) {
 /* From what can be polled: it waits in the loop. */
 static int fill_now(np_File *f) {
   size_t size = amount(f);
-  char *room = np_buf_reserve(&f->in, size);
+  char *room = room_for(f, size);
   ssize_t n;
   if (room == NULL) {
     f->end = UV_ENOMEM;
@@ -231,7 +239,7 @@ static int fill_cached(np_File *f) {
   if (f->burst++ == BURST) return f->burst = 0;
   room.iov_len = amount(f);
   if (room.iov_len > CACHED) return 0;
-  room.iov_base = np_buf_reserve(&f->in, room.iov_len);
+  room.iov_base = room_for(f, room.iov_len);
   if (room.iov_base == NULL) return 0;
   n = preadv2(f->fd, &room, 1, f->pos + (int64_t)np_buf_size(&f->in),
               RWF_NOWAIT);

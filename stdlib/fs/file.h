@@ -38,6 +38,7 @@ typedef struct np_File {
   neap_Wait closer;   /* who waits until the descriptor is closed */
   np_Want want;
   np_Buf in;          /* unread bytes, the first of them at `pos` */
+  size_t counted;     /* of its memory, see neap_memory_count */
   int64_t pos;        /* -1 if there are no positions */
   np_Job *first, *last; /* the queue */
   np_Job *active;     /* which is being done */

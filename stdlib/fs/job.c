@@ -62,6 +62,7 @@ np_Job *np_job_bare(neap_Vm *vm, const char *name, void (*run)(np_Job *),
 void np_job_free(np_Job *job) {
   if (job->discard != NULL) job->discard(job);
   free(job->data);
+  (void)neap_memory_count(job->vm, &job->counted, 0); /* cannot fail */
   free(job);
 }
 
@@ -153,6 +154,12 @@ np_Job *np_job_new(lua_State *L, const char *name, void (*run)(np_Job *),
   *box = np_job_bare(neap_vm(L), name, run, path, other);
   if (*box == NULL) luaL_error(L, "not enough memory");
   return *box;
+}
+
+void np_job_room(lua_State *L, np_Job *job, size_t size) {
+  if (neap_memory_count(job->vm, &job->counted, size) == 0)
+    job->data = malloc(size > 0 ? size : 1);
+  if (job->data == NULL) luaL_error(L, "not enough memory");
 }
 
 int np_job_await(lua_State *L, np_Job *job, neap_Done done) {

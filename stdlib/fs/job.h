@@ -52,6 +52,8 @@ struct np_Job {
   size_t size, done;
   double times[2];
   char *data;                    /* freed with the job */
+  size_t counted;                /* of it, as memory of the machine's ... */
+  size_t most;                   /* ... which may have so much more */
   uv_stat_t stat;
   const char *path, *other;      /* in `text`; may be NULL */
   char text[];
@@ -62,6 +64,9 @@ struct np_Job {
 /* Pushes the box of a new job; the paths are copied and may be NULL. */
 np_Job *np_job_new(lua_State *L, const char *name, void (*run)(np_Job *),
                    const char *path, const char *other);
+
+/* Gives the job memory for `size` bytes in data; raises if there is none. */
+void np_job_room(lua_State *L, np_Job *job, size_t size);
 
 /* Starts the job, whose box is on top, and parks the task. */
 int np_job_await(lua_State *L, np_Job *job, neap_Done done);

@@ -31,7 +31,7 @@ static int open_retry(const char *path, int flags, int mode) {
 /* == read_file ======================================================== */
 
 static int grow(np_Job *job, size_t size) {
-  char *data = realloc(job->data, size);
+  char *data = size <= job->most ? realloc(job->data, size) : NULL;
   if (data == NULL) return UV_ENOMEM;
   job->data = data;
   job->size = size;
@@ -91,6 +91,11 @@ static void run_read(np_Job *job) {
   if (job->fd < 0) (void)close(fd); /* it was only read */
 }
 
+static void read_finish(np_Job *job) {
+  if (neap_memory_count(job->vm, &job->counted, job->size) < 0)
+    job->status = UV_ENOMEM;
+}
+
 static int read_done(lua_State *L, int status) {
   np_Job *job = np_job_check(L, status);
   if (job->fd >= 0) return push_kept(L, job, O_RDONLY);
@@ -108,6 +113,8 @@ static int fs_read_file(lua_State *L) {
   path = np_fs_permitted(L, 1, "read_file", "path", NEAP_MAY_READ);
   job = np_job_new(L, "read_file", run_read, path, NULL);
   job->discard = np_fs_discard_fd;
+  job->most = neap_memory_left(neap_vm(L));
+  job->finish = read_finish;
   return np_job_await(L, job, read_done);
 }
 
@@ -214,8 +221,7 @@ static int fs_write_file(lua_State *L) {
   job->mode = (int)luaL_checkinteger(L, 5);
   job->discard = np_fs_discard_fd;
   if (job->flags & APPEND) job->name = "append_file";
-  job->data = malloc(size > 0 ? size : 1);
-  if (job->data == NULL) return luaL_error(L, "not enough memory");
+  np_job_room(L, job, size);
   memcpy(job->data, data, size);
   job->size = size;
   return np_job_await(L, job, write_done);

@@ -162,8 +162,7 @@ static int file_write(lua_State *L) {
     return neap_misuse(L, "write", "the file was not opened for writing");
   if (size == 0) return 0;
   job = file_job(L, "write", f->polls ? NULL : run_write);
-  job->data = malloc(size);
-  if (job->data == NULL) return luaL_error(L, "not enough memory");
+  np_job_room(L, job, size);
   copy(L, job, last);
   job->begin = f->polls ? polled_begin : write_begin;
   job->finish = write_finish;

@@ -27,6 +27,21 @@
  *
  * Whether it was closed from our side.
  */
+/* == Memory of its own ================================================ */
+
+static int own_count(np_Stream *s) {
+  return neap_memory_count(s->handle.vm, &s->counted, s->own.cap);
+}
+
+static int own_add(np_Stream *s, const char *bytes, size_t n) {
+  return np_buf_append(&s->own, bytes, n) < 0 ? -1 : own_count(s);
+}
+
+static void own_free(np_Stream *s) {
+  np_buf_free(&s->own);
+  (void)own_count(s); /* less cannot fail */
+}
+
 static void stream_close(neap_Handle *h) {
   np_Stream *s = (np_Stream *)h;
   (void)neap_wake(&s->reader, NEAP_ECLOSED);
@@ -112,11 +127,12 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   if (!neap_waiting(&s->reader)) return;
   much = wanted(s);
   buf->base = much > 0 ? np_buf_reserve(&s->own, much) : NULL;
+  if (own_count(s) < 0) buf->base = NULL;
   buf->len = buf->base != NULL ? np_buf_room(&s->own) : 0;
 }
 
 void np_stream_deliver(np_Stream *s, size_t n, int end) {
-  if (n > 0 && np_buf_append(&s->own, s->net->space, n) < 0) end = UV_ENOMEM;
+  if (n > 0 && own_add(s, s->net->space, n) < 0) end = UV_ENOMEM;
   if (end < 0) ended(s, end);
 }
 
@@ -129,7 +145,7 @@ static int received(np_Stream *s, const uv_buf_t *buf, size_t n) {
     return 0;
   }
   if (buf->base == s->net->space)
-    return np_buf_append(&s->own, buf->base, n) < 0 ? UV_ENOMEM : 0;
+    return own_add(s, buf->base, n) < 0 ? UV_ENOMEM : 0;
   np_buf_commit(&s->own, n);
   return 0;
 }
@@ -156,7 +172,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
 static void filled(np_Stream *s, size_t n) {
   if (np_buf_size(&s->own) == 0)
     s->fresh = n;
-  else if (np_buf_append(&s->own, s->net->space, n) < 0)
+  else if (own_add(s, s->net->space, n) < 0)
     ended(s, UV_ENOMEM);
 }
 
@@ -196,8 +212,8 @@ int np_stream_keep(np_Stream *s, size_t n) {
   if (n > 0) s->want.scanned = 0;
   if (fresh == 0) {
     np_buf_consume(&s->own, n);
-    if (np_buf_size(&s->own) == 0 && s->own.cap > KEEP) np_buf_free(&s->own);
-  } else if (np_buf_append(&s->own, s->net->space + n, fresh - n) < 0) {
+    if (np_buf_size(&s->own) == 0 && s->own.cap > KEEP) own_free(s);
+  } else if (own_add(s, s->net->space + n, fresh - n) < 0) {
     ended(s, UV_ENOMEM);
     return UV_ENOMEM;
   }

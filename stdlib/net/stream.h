@@ -67,6 +67,7 @@ typedef struct np_Stream {
   } peer;           /* of TCP, else 0: the kernel forgets it after a reset */
   struct np_Tls *tls; /* NULL without TLS */
   np_Buf own;       /* unread bytes */
+  size_t counted;     /* of its memory, see neap_memory_count */
   size_t fresh;     /* unread bytes in net->space instead, see below */
   np_Want want;     /* while a task reads */
   int end;          /* nothing more comes: UV_EOF, or why */

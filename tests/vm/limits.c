@@ -485,6 +485,42 @@ static void test_memory(void) {
   }
 }
 
+/* What modules read for a script counts. */
+static void test_buffers(void) {
+  static const char *const scripts[] = {
+    "local f <close> = await fs.open '/dev/zero' return #await f:read 'a'",
+    "local d <close> = await fs.temp_dir()\n"
+    "local f <close> = await fs.open(d:path 'big', 'w')\n"
+    "await f:truncate(1 << 30)\n"
+    "return #await fs.read_file(d:path 'big')",
+    "local a, b = require 'neap.net'.pair()\n"
+    "local function send() local s = ('x'):rep(100000)\n"
+    "  while true do await a:write(s) end end\n"
+    "asyncio.create_task(async(send)())\n"
+    "return #await b:read_all()",
+    "local d <close>, all = await fs.temp_dir(), {}\n"
+    "local s = ('x'):rep(1 << 20)\n"
+    "for i = 1, 100 do all[i] = asyncio.create_task(\n"
+    "  fs.write_file(d:path 'x', s)) end\n"
+    "for i = 1, 100 do await all[i] end"};
+  neap_Limits limits = {.size = sizeof limits, .memory = 8 << 20};
+  neap_Usage usage = {.size = sizeof usage};
+  char script[1024];
+  size_t i;
+  for (i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    Host host;
+    host_open(&host, &limits);
+    snprintf(script, sizeof script, "local fs = require 'neap.fs'\n%s",
+             scripts[i]);
+    expect(run(&host, script) == LUA_ERRRUN, scripts[i]);
+    expect(strstr(luaL_tolstring(host.L, 2, NULL), "not enough memory") !=
+           NULL, scripts[i]);
+    neap_usage(host.vm, &usage);
+    expect(usage.most_memory <= 8 << 20, scripts[i]);
+    neap_vm_free(host.vm);
+  }
+}
+
 /* == Pieces =========================================================== */
 
 static void test_pieces(void) {
@@ -641,6 +677,7 @@ int main(int argc, char **argv) {
   test_end();
   test_finalizers();
   test_memory();
+  test_buffers();
   test_pieces();
   test_interrupt();
   test_hooks();

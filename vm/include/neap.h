@@ -200,6 +200,14 @@ NEAP_API void neap_charge(lua_State *L, size_t instructions);
  */
 NEAP_API void *neap_alloc(neap_Vm *vm, void *block, size_t old, size_t size);
 
+/*
+ * The same for memory from elsewhere: counts `now` bytes in the place of
+ * *counted (0 at first), and sets that. 0, or UV_ENOMEM if the limit allows
+ * no more; less always is counted. neap_memory_left is what the limit leaves.
+ */
+NEAP_API int neap_memory_count(neap_Vm *vm, size_t *counted, size_t now);
+NEAP_API size_t neap_memory_left(neap_Vm *vm);
+
 /* == A sandbox: what a script may touch ================================ */
 
 /*
