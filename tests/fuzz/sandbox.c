@@ -27,9 +27,9 @@ static const char *const lines[] = {
   "do local x <close> = setmetatable({}, {__close = a})", "end", "do",
   "while true do", "for i = 1, 10 do", "repeat", "until c", "if a then",
   "setmetatable({}, {__gc = a})", "collectgarbage()", "a = asyncio",
-  "b = setmetatable({}, {__index = a, __newindex = a, __call = a,\n"
-  "  __len = a, __eq = a, __lt = a, __concat = a, __tostring = a,\n"
-  "  __name = a, __close = a, __mode = 'k', __metatable = b})",
+  ("b = setmetatable({}, {__index = a, __newindex = a, __call = a,\n"
+   "  __len = a, __eq = a, __lt = a, __concat = a, __tostring = a,\n"
+   "  __name = a, __close = a, __mode = 'k', __metatable = b})"),
   "a = getmetatable(b)", "tostring(b)", "b = a.__index", "b = a.__gc",
   "for k, v in pairs(a) do pcall(v, b, c) end", "for k in next, a do a = k end",
   "a = require 'neap.fs'", "a = require 'neap.net'", "b = net.pair()",
@@ -55,8 +55,8 @@ static const char *const lines[] = {
   "a = fs.write_file('/tmp/neap-fuzz-escaped', 'x')", "a = print",
   "a = process.spawn{'touch', '/tmp/neap-fuzz-escaped'}",
   "a = net.connect('127.0.0.1', 1)", "a = net.listen{host = '127.0.0.1'}",
-  "local fs, net, process = require 'neap.fs', require 'neap.net',\n"
-  "  require 'neap.process'"};
+  ("local fs, net, process = require 'neap.fs', require 'neap.net',\n"
+   "  require 'neap.process'")};
 
 #define ESCAPED "/tmp/neap-fuzz-escaped"
 #define LINES (sizeof lines / sizeof *lines)
