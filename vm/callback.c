@@ -269,7 +269,7 @@ static int call_soon(lua_State *L) {
 
 static int start_timer(lua_State *L, Callback *c, lua_Number when) {
   neap_Vm *vm = np_vm(L);
-  uint64_t now = uv_hrtime();
+  uint64_t now = np_now(vm);
   lua_Number ns = when * 1e9;
   c->when = ns < 1e18 + (lua_Number)now ? ns > 0 ? (uint64_t)ns : 0
                                         : now + (uint64_t)1e18;
@@ -292,7 +292,7 @@ static int call_at(lua_State *L) {
 static int call_later(lua_State *L) {
   lua_Number s = luaL_checknumber(L, 1);
   Callback *c = callback_new(L, 2);
-  return start_timer(L, c, (lua_Number)uv_hrtime() / 1e9 + s);
+  return start_timer(L, c, (lua_Number)np_now(np_vm(L)) / 1e9 + s);
 }
 
 static Callback *check(lua_State *L) {

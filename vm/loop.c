@@ -40,6 +40,11 @@ static void arm(neap_Vm *vm) {
     vm->armed = 0;
     return;
   }
+  if (vm->clock != 0) {
+    if (np_ring_count(&vm->ready) == 0 && when > vm->clock) vm->clock = when;
+    np_loop_busy(vm);
+    return;
+  }
   if (vm->armed == when) return;
   now = uv_hrtime();
   ms = when > now ? (when - now + 999999) / 1000000 : 0;
@@ -91,7 +96,7 @@ static void look_at_timers(neap_Vm *vm) {
   uint64_t when, now;
   vm->soon = 0;
   if (np_heap_min(&vm->timers, &when) == NULL) return;
-  now = uv_hrtime();
+  now = np_now(vm);
   if (when > now) return;
   if (vm->due_time == 0) np_fire_soon(vm, now);
   else vm->soon = 1;

@@ -707,7 +707,7 @@ static int task_sleep(lua_State *L) {
     np_ready(t->vm, &t->link.node);
   } else {
     uint64_t ns = s < 1e9 ? (uint64_t)(s * 1e9) : (uint64_t)1e18;
-    if (neap_timer_start(t->vm, &t->timer, uv_hrtime() + ns) < 0)
+    if (neap_timer_start(t->vm, &t->timer, np_now(t->vm) + ns) < 0)
       return luaL_error(L, "not enough memory");
   }
   return np_park(L, value, sleep_done);
@@ -720,8 +720,14 @@ static int task_sleep(lua_State *L) {
  * time of day.
  */
 static int task_time(lua_State *L) {
-  lua_pushnumber(L, (lua_Number)uv_hrtime() / 1e9);
+  lua_pushnumber(L, (lua_Number)np_now(np_vm(L)) / 1e9);
   return 1;
+}
+
+/* _own_clock(boolean): whether the machine is never late, see np_now */
+static int task_own_clock(lua_State *L) {
+  np_vm(L)->clock = lua_toboolean(L, 1) ? uv_hrtime() : 0;
+  return 0;
 }
 
 void np_context_push(lua_State *L) {
@@ -785,6 +791,7 @@ void np_task_open(lua_State *L) {
   static const luaL_Reg functions[] = {
     {"create_task", create_task}, {"current_task", current_task},
     {"all_tasks", all_tasks}, {"time", task_time},
+    {"_own_clock", task_own_clock},
     {"_context", context_get}, {"_set_context", context_set},
     {"_is_main", is_main}, {"_task_id", task_id}, {NULL, NULL}};
   static const neap_Async async[] = {{"sleep", task_sleep}, {NULL, NULL}};

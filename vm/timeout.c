@@ -93,7 +93,7 @@ static int timeout(lua_State *L) {
   if (lua_isnoneornil(L, 1)) return scope_new(L, 0, 0, 0);
   s = luaL_checknumber(L, 1);
   luaL_argcheck(L, s == s, 1, "a number of seconds expected, got nan");
-  now = uv_hrtime();
+  now = np_now(np_vm(L));
   return scope_new(L, 1, (lua_Number)now / 1e9 + s, now);
 }
 
@@ -107,7 +107,7 @@ static int timeout_at(lua_State *L) {
   if (lua_isnoneornil(L, 1)) return scope_new(L, 0, 0, 0);
   when = luaL_checknumber(L, 1);
   luaL_argcheck(L, when == when, 1, "a time expected, got nan");
-  return scope_new(L, 1, when, uv_hrtime());
+  return scope_new(L, 1, when, np_now(np_vm(L)));
 }
 
 static Timeout *check(lua_State *L) {
@@ -175,7 +175,7 @@ static int scope_reschedule(lua_State *L) {
   s->when = luaL_checknumber(L, 2);
   luaL_argcheck(L, s->when == s->when, 2, "a time expected, got nan");
   s->limited = s->moved = 1;
-  start(L, s, uv_hrtime());
+  start(L, s, np_now(np_vm(L)));
   return 0;
 }
 
