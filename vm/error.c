@@ -507,7 +507,7 @@ int neap_fail(lua_State *L, int status, const char *what, ...) {
   va_start(args, what);
   lua_pushvfstring(L, what, args);
   va_end(args);
-  if (status == UV_ENOMEM) return luaL_error(L, "not enough memory");
+  if (status == UV_ENOMEM) return np_error(L, "not enough memory");
   if (status == NEAP_ECLOSED) {
     strcpy(code, "ECLOSED");
     strcpy(reason, "it was closed");

@@ -646,9 +646,10 @@ static void run_machine(Host *host) {
                   (host->options.environment && is_on("NEAP_DEBUG"));
   options.limits = &host->options.limits;
   options.sandbox = host->options.is_sandbox ? &host->options.sandbox : NULL;
+  errno = ENOMEM; /* unless the loop finds no descriptors */
   neap_Vm *vm = neap_vm_new(&options);
   if (vm == NULL) {
-    complain("neap", "cannot create state: not enough memory");
+    fprintf(stderr, "neap: cannot create state: %s\n", strerror(errno));
     host->status = EXIT_FAILURE;
     return;
   }

@@ -63,6 +63,12 @@ test("what a task was given that is cancelled unstarted is no loss", function()
     print((pcall(await, all)))]]})
 end)
 
+test("a machine that finds no descriptors says so", function()
+  local pipe <close> = assert(io.popen("exec 2>&1; ulimit -n 5; "
+    .. "exec " .. cli.quote(cli.interpreter) .. " -e 'print(1)'"))
+  equal(pipe:read "a", "neap: cannot create state: Too many open files\n")
+end)
+
 test("the tasks that are left are cancelled and clean up", function()
   gives("end\ncleaned\n", {script [[
     local async function forever()
