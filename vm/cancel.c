@@ -152,6 +152,11 @@ static void stop_now(lua_State *L) {
   break_running(L, "the machine was stopped");
 }
 
+int np_interrupt_is_plain(neap_Vm *vm) {
+  return vm->main != NULL && vm->main == vm->current && vm->parks == 0 &&
+         vm->nlive == 1 && !np_hooked(vm);
+}
+
 void np_interrupt_now(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   if (np_wants_take(vm, NP_WANT_STOP)) stop_now(L);
@@ -165,8 +170,7 @@ void np_interrupt_now(lua_State *L) {
     np_interrupt_handle(vm);
     return;
   }
-  if (vm->parks == 0 && vm->nlive == 1 && !np_hooked(vm)) {
-    /* It is a plain Lua program: its pcall may catch this, as in Lua. */
+  if (np_interrupt_is_plain(vm)) { /* its pcall may catch this, as in Lua */
     neap_error_new(L, "CancelledError", 0, NULL, "interrupted!");
     lua_error(L);
   }

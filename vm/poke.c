@@ -60,7 +60,8 @@ static void on_hook(lua_State *L, lua_Debug *ar) {
   if (np_wants_take(vm, NP_WANT_BLOCKED)) np_watch_blocked(L);
   if (np_wants_take(vm, NP_WANT_DUMP)) np_dump_report(L);
   if (!np_wants(vm, NP_WANT_INTERRUPT | NP_WANT_STOP)) return;
-  if (vm->patience == 0) { /* it may reach an await by itself */
+  if (vm->patience == 0 && !np_interrupt_is_plain(vm)) {
+    /* It may reach an await by itself. */
     vm->patience = 1;
     arm_all(vm);
     return;

@@ -488,6 +488,10 @@ void np_interrupt_handle(neap_Vm *vm);
 /* The same, or what neap_stop wants, in the middle of what runs on L. */
 void np_interrupt_now(lua_State *L);
 
+/* Tells whether nothing but the main task runs, which has never waited: a
+ * plain Lua program. It is interrupted at once, as in Lua. */
+int np_interrupt_is_plain(neap_Vm *vm);
+
 /* Cancels every task once. */
 void np_cancel_all(neap_Vm *vm);
 

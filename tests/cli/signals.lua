@@ -43,6 +43,14 @@ test("an interrupt ends a loop that computes", function()
   equal(status, cli.is_neap and 130 or 1)
 end)
 
+test("a program whose read is interrupted does not go on", function()
+  local status, out, err = cli.run{"-e",
+    "print(io.popen('kill -INT $PPID'):read 'a')"}
+  equal(out, "")
+  has(err, cli.name .. ": interrupted!\n")
+  equal(status, cli.is_neap and 130 or 1)
+end)
+
 cli.differs("pcall stops the interrupt of a computation, as in lua", function()
   local job = start{"-e", flush
     .. "pcall(function() print(12) while true do end end) print(42)"}
