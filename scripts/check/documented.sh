@@ -28,7 +28,9 @@ done
 
 for page in README.md doc/*.md doc/modules/*.md; do
   [ -f "$page" ] || continue
-  for link in $(grep -oE '\]\([^)# ]+' "$page" | cut -c3-); do
+  # In code between backticks there are no links.
+  for link in $(sed 's/`[^`]*`//g' "$page" | grep -oE '\]\([^)# ]+' |
+    cut -c3-); do
     case $link in
       *:*) ;;
       *) [ -e "$(dirname "$page")/$link" ] ||
