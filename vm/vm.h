@@ -413,10 +413,10 @@ static inline void np_ready(neap_Vm *vm, np_Node *node) {
 }
 
 /*
- * The time that timers go by. With a clock of its own (asyncio._own_clock(true)) a
- * machine is never late: time stands still while something is ready, and
- * jumps to the next deadline when nothing is. Events from outside have no
- * part in it, so it is for tests of what only sleeps.
+ * The time that timers go by. With a clock of its own, as _own_clock in
+ * asyncio gives it, a machine is never late: time stands still while something
+ * is ready, and jumps to the next deadline when nothing is. Events from
+ * outside have no part in it, so it is for tests of what only sleeps.
  */
 static inline uint64_t np_now(neap_Vm *vm) {
   return vm->clock != 0 ? vm->clock : uv_hrtime();

@@ -175,7 +175,9 @@ test_with("curl", "fetches over TLS, and trusts our certificate alone",
   local url = ("https://localhost:%d/big"):format(server:sockname().port)
   local result = await process.run {"curl", "-s", "--cacert", cert, url}
   assert(result.stdout == text)
-  equal((await process.run {"curl", "-s", url}).status, 60)
+  -- 60: not trusted; 77: the system has no certificates at all
+  local status = (await process.run {"curl", "-s", url}).status
+  assert(status == 60 or status == 77, status)
   server:close()
   await serving
 end)
