@@ -148,8 +148,10 @@ static int is_ready(neap_Vm *vm) {
 }
 
 static void turn(neap_Vm *vm) {
+  np_Outside outside;
   if (vm->turning) return;
   vm->turning = 1;
+  outside = np_outside(vm);
   np_poke_enter(vm);
   if (np_wants(vm, ~0)) np_attend(vm);
   if (vm->stopping) go_on_stopping(vm);
@@ -158,6 +160,7 @@ static void turn(neap_Vm *vm) {
   run_slice(vm);
   if (vm->stopping) go_on_stopping(vm);
   np_poke_leave(vm);
+  np_inside(vm, outside);
   vm->turning = 0;
   if (is_ready(vm)) {
     np_loop_busy(vm);

@@ -141,6 +141,7 @@ static void begin_on(neap_Vm *vm, neap_Task *t, uint32_t thread) {
 
 void np_task_now(lua_State *L, int nargs, np_Sink *sink) {
   neap_Vm *vm = np_vm(L);
+  np_Outside outside;
   neap_Task *t = NULL;
   lua_State *T;
   uint32_t thread;
@@ -158,10 +159,12 @@ void np_task_now(lua_State *L, int nargs, np_Sink *sink) {
   if (vm->main == NULL) vm->main = t;
   begin_on(vm, t, thread);
   lua_xmove(L, T, nargs + 1);
+  outside = np_outside(vm);
   np_poke_enter(vm);
   np_poke_hook(vm, T); /* what is wanted already cannot wait for a turn */
   np_task_run(vm, t, nargs + 2);
   np_poke_leave(vm);
+  np_inside(vm, outside);
 }
 
 neap_Task *np_task_new(lua_State *L, int nargs, int line, uint32_t source) {

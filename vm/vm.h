@@ -339,6 +339,26 @@ struct neap_Vm {
   np_Buf warning;      /* what there is of that one */
 };
 
+/*
+ * What runs tasks may have been called by Lua code that no task runs, in a
+ * coroutine even: what is known of that is put aside meanwhile.
+ */
+typedef struct np_Outside {
+  lua_State *running;
+  np_Resume *resumes;
+} np_Outside;
+
+static inline np_Outside np_outside(neap_Vm *vm) {
+  np_Outside o = {vm->running, vm->resumes};
+  vm->running = NULL;
+  vm->resumes = NULL;
+  return o;
+}
+static inline void np_inside(neap_Vm *vm, np_Outside o) {
+  vm->running = o.running;
+  vm->resumes = o.resumes;
+}
+
 /* The machine of a state: kept in the extra space of every thread, with the
  * low bits telling what the thread is. */
 enum { NP_X_PLAIN, NP_X_TASK, NP_X_PARKED, NP_X_STOPPED };

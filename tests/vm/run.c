@@ -103,6 +103,23 @@ static void test_call_inside(void) {
   host_close(&host);
 }
 
+/* Lua code that no task runs may call C that does, in a coroutine too. */
+static void test_call_in_coroutine(void) {
+  static const char text[] =
+      "local function f() return call_inside(function()\n"
+      "  await asyncio.sleep(0) return 5 end) end\n"
+      "local g = coroutine.wrap(function()\n"
+      "  coroutine.yield(f()) return 2 * f() end)\n"
+      "return g() + g() + f()";
+  Host host;
+  host_open(&host, NULL);
+  lua_register(host.L, "call_inside", call_inside);
+  expect(neap_load(host.L, text, sizeof text - 1, "=x", "t") == LUA_OK);
+  expect(lua_pcall(host.L, 0, 1, 0) == LUA_OK);
+  expect(lua_tointeger(host.L, -1) == 20);
+  host_close(&host);
+}
+
 /* An interrupt reaches what was called, and os.exit ends it. */
 static int interrupt_me(lua_State *L) {
   neap_interrupt(neap_vm(L));
@@ -328,6 +345,7 @@ int main(void) {
   test_call();
   test_call_order();
   test_call_inside();
+  test_call_in_coroutine();
   test_call_ends();
   test_begin();
   test_done();

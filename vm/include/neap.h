@@ -114,9 +114,9 @@ NEAP_API lua_State *neap_state(neap_Vm *vm);
 /*
  * require "neap": gives a Lua state that the host has made itself, with Lua's
  * libraries open, a machine that ends with it, in lua_close; see doc/lua.md.
- * To be called with luaL_requiref(L, "neap", luaopen_neap, 0), and before the
- * state has threads that Lua does not know. It pushes the module. neap_vm(L)
- * is the machine then; it is not to be freed.
+ * To be called with luaL_requiref(L, "neap", luaopen_neap, 0). It takes the
+ * extra space of the state's threads (lua_getextraspace) for itself.
+ * neap_vm(L) is the machine then; it is not to be freed.
  */
 NEAP_API int luaopen_neap(lua_State *L);
 
