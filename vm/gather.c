@@ -339,8 +339,9 @@ static void unclaim(lua_State *L, uint32_t n) {
 static int refuse(lua_State *L, uint32_t at) {
   unclaim(L, at);
   if (np_co_test(L, -1) != NULL) np_co_claim(L, -1);
-  return np_error(L, "gather needs awaitables: number %d is a %s value",
-                  (int)at, luaL_typename(L, -1));
+  return np_error(L, "gather needs awaitables: number %d is a %s value%s",
+                  (int)at, luaL_typename(L, -1),
+                  lua_isfunction(L, -1) ? ": call the function" : "");
 }
 
 /*

@@ -645,8 +645,9 @@ static int create_task(lua_State *L) {
   lua_settop(L, 2);
   if (np_co_test(L, 1) == NULL && np_future_test(L, 1) == NULL &&
       luaL_getmetafield(L, 1, "__await") == LUA_TNIL)
-    return np_error(L, "create_task needs an awaitable, not a %s "
-                    "value", luaL_typename(L, 1));
+    return np_error(L, "create_task needs an awaitable, not a %s value%s",
+                    luaL_typename(L, 1),
+                    lua_isfunction(L, 1) ? ": call the function" : "");
   lua_settop(L, 2);
   option_name(L, 2);
   np_site(L, 1, &line, &source);

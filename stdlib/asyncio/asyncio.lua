@@ -66,7 +66,8 @@ function asyncio._check_awaitable(x, what)
   if isfuture(x) or iscoroutine(x) then return end
   local meta = getmetatable(x)
   if type(meta) == "table" and meta.__await then return end
-  misuse(("%s needs an awaitable, not a %s value"):format(what, type(x)))
+  misuse(("%s needs an awaitable, not a %s value%s"):format(what, type(x),
+    type(x) == "function" and ": call the function" or ""))
 end
 
 function asyncio._ensure_future(x)

@@ -279,9 +279,8 @@ Watcher.__close = Watcher.close
 -- == Making one =========================================================
 
 local function start(self)
-  local st = await core.stat(self.path)
-  self.directory = st.type == "directory"
-  local number = add(self, self.path, MASK)
+  local number = add(self, self.path, MASK) -- first, as its error says so
+  self.directory = (await core.stat(self.path)).type == "directory"
   self.watches[number] = {
     path = self.path, directory = self.directory, root = true, found = {},
   }

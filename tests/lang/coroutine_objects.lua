@@ -120,3 +120,12 @@ local limited = asyncio.wait_for(fetch(1), 1)
 print(limited)
 --> coroutine object wait_for (tests/lang/coroutine_objects.lua:119)
 await limited
+
+-- an async function in the place of its call is told to be called
+local function told(f, ...)
+  print((select(2, pcall(f, ...)):match ":%d+: (.*)"))
+end
+told(asyncio.create_task, fetch)
+--> create_task needs an awaitable, not a function value: call the function
+told(asyncio.shield, fetch)
+--> shield needs an awaitable, not a function value: call the function

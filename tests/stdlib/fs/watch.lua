@@ -156,6 +156,7 @@ test("nothing to watch", async function()
   local e = expect_error(asyncio.OSError, fs.watch, "/none")
   equal(e.code, "ENOENT")
   equal(e.path, "/none")
+  equal(e.message, "watch /none: no such file or directory")
 end)
 
 test("a next that is cancelled loses nothing", async function()
