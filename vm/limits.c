@@ -356,9 +356,19 @@ static int is_hooked(const neap_Limits *m) {
          m->task_seconds > 0 || m->seconds > 0 || m->depth > 0;
 }
 
+/* Nothing is limited: then nothing is counted either. */
+static int is_none(const neap_Limits *max) {
+  neap_Limits m;
+  memset(&m, 0, sizeof m);
+  memcpy(&m, max, max->size < sizeof m ? max->size : sizeof m);
+  return !is_hooked(&m) && m.memory == 0 && m.finish_seconds <= 0 &&
+         m.tasks == 0 && m.handles == 0 && m.files == 0 && m.sockets == 0 &&
+         m.processes == 0;
+}
+
 int np_limits_new(neap_Vm *vm, const neap_Limits *max) {
   np_Limits *l;
-  if (max == NULL) return 0;
+  if (max == NULL || is_none(max)) return 0;
   l = calloc(1, sizeof *l);
   if (l == NULL) return UV_ENOMEM;
   memcpy(&l->max, max, max->size < sizeof l->max ? max->size : sizeof l->max);

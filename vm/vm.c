@@ -11,6 +11,8 @@
 #include "limits.h"
 #include "permit.h"
 
+#define REGISTRY_PLACES 64
+
 /* == Memory =========================================================== */
 
 static void *own_alloc(void *slab, void *block, size_t old, size_t size) {
@@ -102,8 +104,22 @@ static void open_debug(lua_State *L, neap_Vm *vm) {
   lua_pop(L, 1);
 }
 
+/*
+ * Gives the registry so many places in its array as what is kept there needs,
+ * where Lua finds it fastest: each is filled once, and free again.
+ */
+static void widen_registry(lua_State *L) {
+  int ref[REGISTRY_PLACES], i;
+  for (i = 0; i < REGISTRY_PLACES; i++) {
+    lua_pushboolean(L, 1);
+    ref[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  while (i-- > 0) luaL_unref(L, LUA_REGISTRYINDEX, ref[i]);
+}
+
 int np_open(lua_State *L) {
   neap_Vm *vm = np_vm(L);
+  widen_registry(L);
   open_store(L, vm);
   lua_createtable(L, 0, 64);
   np_keep(L, vm, NP_R_ASYNCIO);
