@@ -704,8 +704,8 @@ static int task_sleep(lua_State *L) {
   neap_Task *t = np_park_check(L);
   if (!whole || s != s)
     return np_error(L, "sleep needs a number of seconds, not %s",
-                    whole ? "nan" : lua_pushfstring(L, "a %s value",
-                                                    luaL_typename(L, 1)));
+                    whole ? "nan" : lua_isnone(L, 1) ? "nothing" :
+                    lua_pushfstring(L, "a %s value", luaL_typename(L, 1)));
   if (value) lua_settop(L, 2);
   if (!(s > 0) || (t->flags & NP_T_MUST_CANCEL)) {
     np_ready(t->vm, &t->link.node);

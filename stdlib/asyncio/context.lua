@@ -35,7 +35,7 @@ function ContextVar:get(...)
   if box then return box[1] end
   if select("#", ...) > 0 then return (...) end
   if self.has_default then return self.default end
-  error(("context variable '%s' has no value"):format(self.name), 2)
+  asyncio._misuse(("context variable '%s' has no value"):format(self.name))
 end
 
 --- var:set(value) -> token
@@ -53,9 +53,9 @@ end
 -- or is another variable's.
 function ContextVar:reset(token)
   if type(token) ~= "table" or token.var ~= self then
-    error("the token is of another context variable", 2)
+    asyncio._misuse("the token is of another context variable")
   elseif token.used then
-    error("the token was used already", 2)
+    asyncio._misuse("the token was used already")
   end
   token.used = true
   with(self, token.old)
@@ -81,7 +81,8 @@ return {
   -- ```
   ContextVar = function(name, ...)
     if type(name) ~= "string" then
-      error(("ContextVar needs a name, not a %s value"):format(type(name)), 2)
+      asyncio._misuse(("ContextVar needs a name, not a %s value")
+        :format(type(name)))
     end
     return setmetatable({name = name, has_default = select("#", ...) > 0,
                          default = (...)}, ContextVar)

@@ -47,7 +47,7 @@ local function new(options)
   options = asyncio._check_options(options, {limit = "number"},
                                    "TaskGroup")
   if options.limit and options.limit < 1 then
-    error("option 'limit' of TaskGroup must be at least 1", 2)
+    asyncio._misuse("option 'limit' of TaskGroup must be at least 1")
   end
   local errors = {traces = {}}
   return setmetatable({
@@ -123,8 +123,8 @@ function TaskGroup:create_task(x, options)
   local count, aborting = state(core)
   if aborting or self.exiting and count == 0 then
     discard(x)
-    error("the TaskGroup " .. (aborting and "is being cancelled" or
-                               "has ended"), 2)
+    asyncio._misuse("the TaskGroup " ..
+      (aborting and "is being cancelled" or "has ended"))
   end
   local task = create_task(self.limit and in_turn(self, x) or x, options)
   add(core, task)

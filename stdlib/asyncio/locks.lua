@@ -99,7 +99,7 @@ end
 -- Hands it to who has waited longest. *Raises* if it is not held. Who releases
 -- and wants it again at once stands behind those waiting.
 function Lock:release()
-  if not self.held then error("the lock is not acquired", 2) end
+  if not self.held then asyncio._misuse("the lock is not acquired") end
   self.held = false
   wake_lock(self)
 end
@@ -221,7 +221,7 @@ end
 -- is cancelled meanwhile.
 async function Condition:wait()
   if not self:locked() then
-    error("cannot wait on a condition whose lock is not acquired", 2)
+    asyncio._misuse("cannot wait on a condition whose lock is not acquired")
   end
   self:release()
   local f, i = enqueue(self.waiters)
@@ -241,6 +241,10 @@ end
 -- Waits until `predicate()` gives a true value, tried at once and after each
 -- notification.
 async function Condition:wait_for(predicate)
+  if type(predicate) ~= "function" then
+    asyncio._misuse(("wait_for needs a function, not a %s value")
+      :format(type(predicate)))
+  end
   local result = predicate()
   while not result do
     await self:wait()
@@ -254,14 +258,14 @@ end
 -- Wake so many of those that wait, or all, after the lock is released.
 function Condition:notify(n)
   if not self:locked() then
-    error("cannot notify on a condition whose lock is not acquired", 2)
+    asyncio._misuse("cannot notify on a condition whose lock is not acquired")
   end
   notify(self, n or 1)
 end
 
 function Condition:notify_all()
   if not self:locked() then
-    error("cannot notify on a condition whose lock is not acquired", 2)
+    asyncio._misuse("cannot notify on a condition whose lock is not acquired")
   end
   notify(self, math.huge)
 end
@@ -281,7 +285,7 @@ end
 -- `wait`, `wait_for`, `notify` and `notify_all` raise if the lock is not held.
 local function new_condition(lock)
   if lock ~= nil and getmetatable(lock) ~= Lock then
-    error(("Condition needs a Lock, not a %s"):format(type(lock)), 2)
+    asyncio._misuse(("Condition needs a Lock, not a %s"):format(type(lock)))
   end
   return setmetatable({lock = lock or new_lock(), waiters = waiters()},
                       Condition)
@@ -331,7 +335,7 @@ end
 -- acquired makes more permits; with a BoundedSemaphore it *raises*.
 function Semaphore:release()
   if self.bound and self.value >= self.bound then
-    error("the BoundedSemaphore is released too many times", 2)
+    asyncio._misuse("the BoundedSemaphore is released too many times")
   end
   self.value = self.value + 1
   wake_semaphore(self)
@@ -450,7 +454,7 @@ end
 -- counts; the barrier is not broken by it.
 local function new_barrier(parties)
   if math.type(parties) ~= "integer" or parties < 1 then
-    error("Barrier needs a number of parties, 1 or more", 2)
+    asyncio._misuse("Barrier needs a number of parties, 1 or more")
   end
   return setmetatable({size = parties, count = 0, state = "filling",
                        change = new_event()}, Barrier)

@@ -19,7 +19,7 @@ function Loop:__newindex(name, value)
   if name ~= "slow_callback_duration" then
     rawset(self, name, value)
   elseif type(value) ~= "number" or not (value > 0) then
-    error("slow_callback_duration needs a number of seconds above 0", 2)
+    asyncio._misuse("slow_callback_duration needs a number of seconds above 0")
   else
     asyncio._block_limit(value)
   end
@@ -91,8 +91,8 @@ function Loop:get_debug() return asyncio._get_debug() end
 -- took does not set the exit status. nil restores the report on stderr.
 function Loop:set_exception_handler(f)
   if f ~= nil and type(f) ~= "function" then
-    error(("set_exception_handler needs a function, not a %s value")
-      :format(type(f)), 2)
+    asyncio._misuse(("set_exception_handler needs a function, not a %s value")
+      :format(type(f)))
   end
   asyncio._set_exception_handler(f and function(context)
     return f(self, context)

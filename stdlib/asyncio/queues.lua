@@ -64,7 +64,7 @@ function Queue:items()
     local ok, item = pcall(await, self:get())
     if ok then
       if item == nil then
-        error("a nil item ends no loop over queue:items(): use get", 2)
+        asyncio._misuse("a nil item ends no loop over queue:items(): use get")
       end
       return item
     end
@@ -88,7 +88,7 @@ function Queue:full() return self[CORE]:full() end
 -- said of all already.
 function Queue:task_done()
   if not self[CORE]:task_done() then
-    error("task_done was called more often than there were items", 2)
+    asyncio._misuse("task_done was called more often than there were items")
   end
 end
 

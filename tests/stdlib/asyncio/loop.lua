@@ -119,3 +119,26 @@ case("N12: wrong arguments are refused", "misuse / misuse / misuse / misuse",
   log(fails(function() await asyncio.sleep("long") end))
   log(fails(function() await asyncio.sleep(0 / 0) end))
 end)
+
+-- Even where the call is the last thing of its function.
+test("misuse is told with the line of the script, tail calls or not",
+    async function()
+  local lock, cond = asyncio.Lock(), asyncio.Condition()
+  local function line() return debug.getinfo(2, "l").currentline end
+  for _, f in ipairs{
+    function() return lock:release() end,
+    function() return cond:notify() end,
+    function() return asyncio.Queue():task_done() end,
+    function() return asyncio.BoundedSemaphore(1):release() end,
+    function() return asyncio.Barrier(0) end,
+    function() return asyncio.ContextVar(5) end,
+    function() return asyncio.TaskGroup{limit = 0} end,
+    function() return cond:wait_for(nil) end,
+    function() return asyncio.sleep() end,
+  } do
+    local here = line() + 1
+    local ok, e = pcall(function() local _ = await f() end)
+    local text = tostring(e)
+    assert(not ok and text:find(":" .. here .. ": ", 1, true), text)
+  end
+end)

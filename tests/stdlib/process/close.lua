@@ -83,14 +83,14 @@ test("at the end of a scope the input of a child ends", async function()
 end)
 
 test("a cancelled task ends its children", async function()
-  local pids = {}
+  local pids = asyncio.Future()
   local task = asyncio.create_task((async function()
     local a <close> = spawn {"sleep", "60"}
     local b <close> = spawn({"cat"}, {stdin = "pipe", stdout = "pipe"})
-    pids = {a.pid, b.pid}
+    pids:set_result {a.pid, b.pid}
     await asyncio.sleep(60)
   end)())
-  await asyncio.sleep(0.02)
+  pids = await pids
   task:cancel()
   expect_error(asyncio.CancelledError, function() await task end)
   assert(not is_there(pids[1]) and not is_there(pids[2]))
