@@ -123,6 +123,7 @@ static void drop_tasks(neap_Vm *vm) {
   neap_Task *t, *next;
   for (t = vm->tasks; t != NULL; t = next) {
     next = t->next;
+    np_call_drop(t);
     if (t->future != NULL) {
       t->future->task = NULL;
       t->future->state = NP_CANCELLED;
@@ -150,7 +151,11 @@ static int detach(lua_State *L) {
   np_workers_stop(vm);
   vm->closing = 1;
   vm->turning = 1; /* no turn runs in the loop */
-  if (vm->uv_open) np_handle_close_all(vm);
+  if (vm->inbox != NULL) np_inbox_close(vm); /* jobs that were done */
+  if (vm->uv_open) {
+    np_handle_close_all(vm);
+    np_handle_wait(vm);
+  }
   np_loop_close(vm);
   np_ring_init(&vm->ready);
   np_heap_init(&vm->timers);

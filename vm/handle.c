@@ -305,13 +305,15 @@ static void forget_lost(neap_Vm *vm) {
   }
 }
 
-/* Closes whatever is open and waits till libuv has closed it all. */
 void np_handle_close_all(neap_Vm *vm) {
   neap_Handle *h, *next;
   for (h = vm->handles; h != NULL; h = next) {
     next = h->next; /* closing frees nothing at once that is in the list */
     neap_handle_close(h);
   }
+}
+
+void np_handle_wait(neap_Vm *vm) {
   np_loop_pass(vm, 0);
   forget_lost(vm);
   while (vm->nhandles > 0) np_loop_pass(vm, 1);

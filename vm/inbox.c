@@ -84,8 +84,8 @@ void np_inbox_run(neap_Vm *vm) {
   }
 }
 
-void np_inbox_close(np_Inbox *in) {
-  neap_Vm *vm = in->vm;
+void np_inbox_close(neap_Vm *vm) {
+  np_Inbox *in = vm->inbox;
   np_Post *post = vm->posts, *next;
   vm->posts = NULL;
   do {
@@ -99,6 +99,7 @@ void np_inbox_close(np_Inbox *in) {
     if (post == NULL) in->vm = NULL;
     np_inbox_unlock(in);
   } while (post != NULL);
+  vm->inbox = NULL;
   np_inbox_drop(in);
 }
 

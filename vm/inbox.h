@@ -40,8 +40,9 @@ typedef struct np_Inbox {
 /* An inbox that wakes `vm`, held once; NULL when memory is out. */
 np_Inbox *np_inbox_new(neap_Vm *vm);
 
-/* Refuses posts from now on, runs those that are left, lets go. */
-void np_inbox_close(np_Inbox *in);
+/* Refuses posts from now on, runs those that are left, and lets go of the
+ * machine's inbox. */
+void np_inbox_close(neap_Vm *vm);
 
 /* One holder more; one less: the last one frees it. From any thread. */
 np_Inbox *np_inbox_hold(np_Inbox *in);

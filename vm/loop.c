@@ -227,6 +227,7 @@ int neap_backend_timeout(neap_Vm *vm) {
 int neap_poll(neap_Vm *vm, int timeout_ms) {
   struct pollfd fd = {neap_backend_fd(vm), POLLIN, 0};
   int wait = neap_backend_timeout(vm);
+  if (vm->turning || vm->current != NULL) return UV_EBUSY;
   if (timeout_ms >= 0 && (wait < 0 || wait > timeout_ms)) wait = timeout_ms;
   if (wait != 0) (void)poll(&fd, 1, wait);
   np_loop_pass(vm, 0);
@@ -236,6 +237,7 @@ int neap_poll(neap_Vm *vm, int timeout_ms) {
 int neap_run_for(neap_Vm *vm, double seconds) {
   uint64_t start = uv_hrtime();
   uint64_t budget = seconds > 0 ? (uint64_t)(seconds * 1e9) : 0;
+  if (vm->turning || vm->current != NULL) return UV_EBUSY;
   do np_loop_pass(vm, 0);
   while (is_ready(vm) && uv_hrtime() - start < budget);
   return is_ready(vm);
@@ -277,7 +279,7 @@ static void close_one(neap_Vm *vm, void *handle) {
 }
 
 void np_loop_close(neap_Vm *vm) {
-  if (vm->inbox != NULL) np_inbox_close(vm->inbox);
+  if (vm->inbox != NULL) np_inbox_close(vm);
   if (vm->uv_open) {
     vm->uv_open = 0;
     close_one(vm, &vm->check);

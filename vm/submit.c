@@ -83,8 +83,8 @@ static void report_failure(neap_Vm *vm, lua_State *C) {
 
 static void on_submission(neap_Vm *vm, np_Post *post, int closed) {
   Submission *s = (Submission *)post;
-  (void)closed; /* never: these are run before Lua is closed */
-  if (!protect(vm, call_f, s)) report_failure(vm, vm->calls);
+  /* Only a state of another's is closed with any of these left. */
+  if (!closed && !protect(vm, call_f, s)) report_failure(vm, vm->calls);
   free(s);
 }
 
@@ -206,6 +206,14 @@ static int call_ended(np_Sink *s, neap_Task *t) {
   return 0;
 }
 
+void np_call_drop(neap_Task *t) {
+  neap_Call *c;
+  if (t->sink == NULL || t->sink->ended != call_ended) return;
+  c = (neap_Call *)((char *)t->sink - offsetof(neap_Call, sink));
+  keep_error(c, NEAP_ECLOSED, "the machine is gone");
+  end(c, NEAP_ECLOSED);
+}
+
 /* Pushes the function, a global or a field of one. */
 static void push_function(lua_State *L, const char *name) {
   const char *part = name, *dot;
@@ -253,7 +261,11 @@ static void keep_failure(lua_State *C, neap_Call *c) {
 
 static void on_start(neap_Vm *vm, np_Post *post, int closed) {
   neap_Call *c = (neap_Call *)post;
-  (void)closed; /* never: these are run before Lua is closed */
+  if (closed) {
+    keep_error(c, NEAP_ECLOSED, "the machine is gone");
+    end(c, NEAP_ECLOSED);
+    return;
+  }
   if (protect(vm, call_begin, c)) return;
   keep_failure(vm->calls, c);
   end(c, LUA_ERRRUN);

@@ -335,6 +335,7 @@ void neap_vm_free(neap_Vm *vm) {
     lua_pushcfunction(vm->L, finish);
     if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) lua_settop(vm->L, 0);
     np_handle_close_all(vm);
+    np_handle_wait(vm);
   }
   np_workers_stop(vm);
   vm->closing = 1;
@@ -343,7 +344,10 @@ void neap_vm_free(neap_Vm *vm) {
     lua_State *L = vm->L;
     np_limits_enter(vm);
     lua_close(L);
-    if (vm->nhandles > 0) np_handle_close_all(vm);
+    if (vm->nhandles > 0) {
+      np_handle_close_all(vm);
+      np_handle_wait(vm);
+    }
   }
   if (vm->loop != NULL) np_loop_close(vm);
   np_task_close(vm);

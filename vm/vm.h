@@ -767,7 +767,10 @@ void np_output_open(lua_State *L);
 void np_run_open(lua_State *L);
 void np_output_close(neap_Vm *vm);
 void np_handle_open(lua_State *L);
+/* Closes whatever is open; waits till libuv has closed it all and no request
+ * is in flight. */
 void np_handle_close_all(neap_Vm *vm);
+void np_handle_wait(neap_Vm *vm);
 void np_timeout_open(lua_State *L);
 /* What np_make calls. */
 void np_co_make_metatables(lua_State *L);
@@ -815,6 +818,11 @@ void np_poke_look(lua_State *L);
 
 /* Between steps: does what is wanted. */
 void np_attend(neap_Vm *vm);
+
+/* == submit.c ========================================================= */
+
+/* If the task is a call of another thread: it is over, and will not end. */
+void np_call_drop(neap_Task *t);
 
 /* == worker.c ========================================================= */
 

@@ -243,10 +243,21 @@ static int foreign_loop(Machine *m) {
   return passes;
 }
 
+/* poll_inside(): neap_poll inside of a task */
+static int poll_inside(lua_State *L) {
+  lua_pushboolean(L, neap_poll(neap_vm(L), 0) == UV_EBUSY &&
+                     neap_run_for(neap_vm(L), 0) == UV_EBUSY);
+  return 1;
+}
+
 static void test_poll(void) {
   Machine m;
   machine_open(&m, NULL);
   expect(neap_poll(m.vm, 0) == 0); /* nothing is there */
+  lua_register(m.L, "poll_inside", poll_inside);
+  expect(machine_run(&m, "await asyncio.sleep(0) return poll_inside()") ==
+         LUA_OK);
+  expect(lua_toboolean(m.L, -1));
   machine_start(&m, "local net = require 'neap.net'\n"
                     "local server <close> = net.listen{host = '127.0.0.1'}\n"
                     "local async function shout(conn)\n"
@@ -351,6 +362,23 @@ static void *resolver(void *ud) {
   return NULL;
 }
 
+/* A job that ends when it is cancelled. */
+static void job_run(void *job) {
+  while (!neap_work_cancelled(job)) uv_sleep(1);
+}
+
+static int job_done(lua_State *L, void *job) {
+  (void)L;
+  (void)job;
+  return 0;
+}
+
+static const neap_Work job_work = {"a job", job_run, job_done, NULL, NULL};
+
+static int job(lua_State *L) {
+  return neap_work_await(L, neap_work_new(L, 1, &job_work));
+}
+
 static neap_Token *start_later(Machine *m) {
   static neap_Token *token;
   token = NULL;
@@ -391,7 +419,11 @@ static void lost_loop(int passes) {
   if (uv_loop_init(&loop) < 0) abort();
   machine_open(&m, &loop);
   token = start_later(&m);
-  machine_start(&m, "local net = require 'neap.net'\n"
+  lua_pushcfunction(m.L, job);
+  neap_async(m.L, "job");
+  lua_setglobal(m.L, "job");
+  machine_start(&m, "asyncio.create_task(job())\n"
+                    "local net = require 'neap.net'\n"
                     "local server = net.listen{host = '127.0.0.1'}\n"
                     "asyncio.create_task(server:serve(function() end))\n"
                     "local fs = require 'neap.fs'\n"

@@ -495,7 +495,8 @@ NEAP_API const neap_Error *neap_error(lua_State *L, int index);
  * There are three ways, which may be mixed: neap_run and neap_wait above;
  * the host's own uv_run on the loop of the options, which needs no call; and
  * neap_poll from any other loop. All of them on the machine's thread and
- * outside of any task, callback or run of its loop.
+ * outside of any task, callback or run of its loop; what is declared here
+ * gives UV_EBUSY inside of one.
  */
 
 /*
