@@ -2,11 +2,12 @@
  * sandbox.c - what a script in a sandbox is given of Lua's libraries.
  *
  * Scripts lose io, debug, C modules, compiled chunks, and what os does to
- * the system; asyncio is a view of the table that cannot be changed and has
- * no internal names. The Lua halves of modules are the library's: they have
- * an environment of their own with Lua's libraries as they were, so that
- * nothing that a script does to its globals reaches them, and a require for
- * the parts of modules, C halves too, which scripts cannot get.
+ * the system; asyncio is a copy of the library's table, without its internal
+ * names, so that what a script changes in it is the script's alone. The Lua
+ * halves of modules are the library's: they have an environment of their own
+ * with Lua's libraries as they were, so that nothing that a script does to
+ * its globals reaches them, and a require for the parts of modules, C halves
+ * too, which scripts cannot get.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -243,12 +244,13 @@ static int is_internal(lua_State *L, int index) {
 static int view_index(lua_State *L) {
   if (is_internal(L, 2)) return 0;
   lua_settop(L, 2);
+  lua_pushvalue(L, 2);
   lua_gettable(L, lua_upvalueindex(1));
+  if (lua_isnil(L, 3)) return 1;
+  lua_pushvalue(L, 2); /* found at once the next time */
+  lua_pushvalue(L, 3);
+  lua_rawset(L, 1);
   return 1;
-}
-
-static int view_newindex(lua_State *L) {
-  return luaL_error(L, "asyncio cannot be changed in a sandbox");
 }
 
 static int view_next(lua_State *L) {
@@ -275,8 +277,7 @@ static int view_pairs(lua_State *L) {
 
 static void open_view(lua_State *L) {
   static const luaL_Reg meta[] = {
-    {"__index", view_index}, {"__newindex", view_newindex},
-    {"__pairs", view_pairs}, {NULL, NULL}};
+    {"__index", view_index}, {"__pairs", view_pairs}, {NULL, NULL}};
   lua_newtable(L);
   lua_newtable(L);
   np_push(L, np_vm(L), NP_R_ASYNCIO);

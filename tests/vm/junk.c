@@ -113,6 +113,13 @@ static const char script[] =
 
 static char directory[64];
 
+/* What it prints is junk as well. */
+static void on_write(neap_Vm *vm, int fd, const char *text, size_t length) {
+  (void)vm;
+  if (getenv("JUNK_TELL") != NULL)
+    fprintf(stderr, "%d: %.*s", fd, (int)length, text);
+}
+
 static int run(long seed, int rounds, int tell) {
   const char *paths[] = {directory, NULL};
   neap_Sandbox sandbox = {.size = sizeof sandbox, .read = paths,
@@ -121,7 +128,7 @@ static int run(long seed, int rounds, int tell) {
                         .task_instructions = 200000000, .finish_seconds = 2,
                         .step_instructions = 5000000};
   neap_Options options = {.size = sizeof options, .sandbox = &sandbox,
-                          .limits = &limits};
+                          .limits = &limits, .write = on_write};
   neap_Vm *vm = neap_vm_new(&options);
   lua_State *L;
   int status;

@@ -268,7 +268,8 @@ static const char *const attacks[] = {
   "for k, v in pairs(asyncio) do if k == '_load' then return k end end\n"
   "error 'no'",
   "return asyncio._load 'neap.asyncio.run'", "return next(asyncio).x",
-  "asyncio.catch = print return 1", "rawset(asyncio, 'x', 1) error 'own'",
+  "asyncio._part, asyncio.defer = error, function(f) return f end\n"
+  "asyncio.Event() net.udp{} error 'fine'",
   "return rawget(asyncio, '_load')()",
   "return (select(2, xpcall(error, debug.traceback))).x()",
   /* the network */
