@@ -132,6 +132,8 @@ function Terminal:read(prompt)
   end
 end
 
+function Terminal:give_up() self.editor:_clear() end
+
 function Terminal:remember(text)
   if text == self.last or not text:find "%S" then return end
   self.last = text
@@ -293,26 +295,41 @@ local function tidy()
   if collectgarbage "count" < 16384 then collectgarbage() end
 end
 
-local function loop(self)
-  while true do
-    local f, message = read_chunk(self)
-    if message == "end" then break end
-    if f then
-      local ok, e = asyncio.catch(run_chunk, self, f)
-      if not ok then
-        local is_cancel = asyncio.iserror(e, asyncio.CancelledError)
-        if not self.front.is_main or not is_cancel or self.front.exiting then
-          error(e, 0)
-        end
-        took_cancel()
-      end
-      f = nil
-      tidy()
-    elseif message then
-      self:complain(message)
-    end
+-- Reads a chunk and runs it; true at the end.
+local function step(self)
+  local f, message = read_chunk(self)
+  if message == "end" then return true end
+  if f then
+    run_chunk(self, f)
+    f = nil
+    tidy()
+  elseif message then
+    self:complain(message)
   end
-  self.front:write "\n"
+end
+
+-- Gives f(self). An interrupt may come at any moment, and not only while
+-- something waits: at the terminal it gives up what is being done.
+local function guarded(self, f)
+  local ok, result = asyncio.catch(f, self)
+  if ok then return result end
+  local front = self.front
+  if not front.is_main or front.exiting
+     or not asyncio.iserror(result, asyncio.CancelledError) then
+    error(result, 0)
+  end
+  took_cancel()
+  front:give_up()
+end
+
+-- Until the end. The second guard is for an interrupt in the first one.
+local function loop(self)
+  local function all()
+    while not guarded(self, step) do end
+    self.front:write "\n"
+    return true
+  end
+  while not guarded(self, all) do end
 end
 
 local function with_help(self)

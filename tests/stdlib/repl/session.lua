@@ -150,6 +150,16 @@ test("Ctrl-C cancels what waits and what computes", async function()
   t:see "\n2\n"
 end)
 
+test("Ctrl-C between two lines does not end the session", async function()
+  local t <close> = open()
+  t:enter "function interrupt() n = (n or 0) + 1 if n > 1 then return '> ' end"
+  t:enter "io.popen('kill -INT $PPID'):close()"
+  t:enter "for _ = 1, 1e7 do end interrupted = false return '> ' end"
+  t:enter "_PROMPT = setmetatable({}, {__tostring = interrupt})"
+  t:enter "n > 1, interrupted"
+  t:see "\ntrue    nil\n"
+end)
+
 test("Ctrl-D cleans up what still runs", async function()
   local t <close> = open()
   t:enter "async function clean() await asyncio.sleep(0.01) print 'cleaned' end"
