@@ -39,7 +39,7 @@ local kinds = {
     open = "return tcp()", wait = "x:read()", works = echo,
   }, {
     "a TCP stream that is written to", shown = "Stream",
-    open = "return tcp()", wait = "x:write(('x'):rep(1 << 26))",
+    open = "return tcp()", wait = "x:write(BIG)",
     works = "assert(#await keep:read_exactly(1000) == 1000)",
   }, {
     "a Unix stream", shown = "Stream",
@@ -117,7 +117,7 @@ local kinds = {
     open = [[
       local child = process.spawn({"cat"}, {stdin = "pipe", stdout = "pipe"})
       return child.stdin, child]],
-    wait = "x:write(('x'):rep(1 << 24))",
+    wait = "x:write(BIG)",
     works = "assert(#await keep.stdout:read_exactly(1000) == 1000)",
   }, {
     "a child's standard output", shown = "Stream", owned = true,
@@ -161,13 +161,15 @@ local _ <close> = asyncio.defer(function() os.remove(cert) end)
 
 -- == Running them ========================================================
 
+local big <const> = ("x"):rep(8 << 20) -- more than a socket takes
+
 local function functions(kind)
   local text = PRELUDE .. ([[
     return function() %s end,
       async function(x, keep) return await %s end,
       function(x, keep) %s end
   ]]):format(kind.open, kind.wait, kind.works)
-  local env = setmetatable({CERT = cert}, {__index = _G})
+  local env = setmetatable({CERT = cert, BIG = big}, {__index = _G})
   return assert(load(text, "=" .. kind[1], "t", env))()
 end
 
@@ -208,7 +210,8 @@ local neap <const> = "/proc/" .. process.pid .. "/exe"
 -- Runs a program in a machine of its own, in debug mode if `option` says so.
 local function run(kind, text, option)
   local program = ("local CERT, OWNED = %q, %s\n"):format(cert,
-    kind.owned or false) .. PRELUDE ..
+    kind.owned or false) .. (kind.wait:find "BIG" and
+    "local BIG = ('x'):rep(8 << 20)\n" or "") .. PRELUDE ..
     ("local function open() %s end\n"):format(kind.open) ..
     ("local async function wait(x, keep) return await %s end\n")
       :format(kind.wait) .. text

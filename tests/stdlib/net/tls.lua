@@ -725,7 +725,7 @@ end)
 
 -- == Many ================================================================
 
-local many = os.getenv "NEAP_TEST_GC" and 30 or 1000
+local many = os.getenv "NEAP_TEST_GC" and 30 or 200
 
 test(many .. " TLS connections at once", async function()
   with_server(identity "good", function(port)

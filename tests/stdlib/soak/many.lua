@@ -2,14 +2,14 @@
 -- two hundred programs. And a thousand connections whose tasks are cancelled
 -- wherever they are.
 --
---   MANY   how many (2000; `make check` takes 10000)
+--   MANY   how many (1000; `make check` takes 10000)
 
 local net = require "neap.net"
 local fs = require "neap.fs"
 local process = require "neap.process"
 
 local stress = (os.getenv "NEAP_TEST_GC" or "0"):find "[12]"
-local many = tonumber(os.getenv "MANY") or stress and 200 or 2000
+local many = tonumber(os.getenv "MANY") or stress and 200 or 1000
 
 math.randomseed(20240229)
 local random = math.random
