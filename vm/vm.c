@@ -109,17 +109,19 @@ static void open_debug(lua_State *L, neap_Vm *vm) {
  * where Lua finds it fastest: each is filled once, and free again.
  */
 static void widen_registry(lua_State *L) {
-  int ref[REGISTRY_PLACES], i;
-  for (i = 0; i < REGISTRY_PLACES; i++) {
+  int first, i;
+  lua_pushboolean(L, 1);
+  first = luaL_ref(L, LUA_REGISTRYINDEX); /* all behind it is free */
+  for (i = 1; i < REGISTRY_PLACES; i++) {
     lua_pushboolean(L, 1);
-    ref[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_rawseti(L, LUA_REGISTRYINDEX, first + i);
   }
-  while (i-- > 0) luaL_unref(L, LUA_REGISTRYINDEX, ref[i]);
+  while (i-- > 0) luaL_unref(L, LUA_REGISTRYINDEX, first + i);
 }
 
 int np_open(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  widen_registry(L);
+  if (!vm->attached) widen_registry(L); /* in its own all places are free */
   open_store(L, vm);
   lua_createtable(L, 0, 64);
   np_keep(L, vm, NP_R_ASYNCIO);
