@@ -38,6 +38,18 @@ static int script_line(lua_State *L1, int level, lua_Debug *ar,
   return 0;
 }
 
+int np_in_script(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  const np_Resume *up = L == vm->running ? vm->resumes : NULL;
+  lua_Debug ar, any;
+  int found;
+  any.currentline = 0;
+  found = script_line(L, 1, &ar, &any);
+  for (; !found && up != NULL; up = up->prev)
+    found = script_line(up->from, 0, &ar, &any);
+  return found;
+}
+
 /* If no line is the script's, not even in those that resumed the coroutine,
  * gives the one that made the task, which does nothing but run a function of
  * the library; or that of the first function that has lines. */

@@ -328,6 +328,11 @@ static int task_handler(lua_State *L) {
   }
   lua_settop(L, 1);
   np_traceback(L, L, 1);
+  if (np_error_is(L, 1, "TimeoutError") && !np_in_script(L)) {
+    lua_pushliteral(L, "traceback"); /* see timeout.c */
+    if (lua_rawget(L, 1) == LUA_TSTRING) lua_replace(L, 2);
+    lua_settop(L, 2);
+  }
   if (np_error_is(L, 1, "Error")) {
     lua_pushvalue(L, 2);
     lua_setfield(L, 1, "traceback");

@@ -123,6 +123,20 @@ static Timeout *check(lua_State *L) {
   return s;
 }
 
+/* The error on top has no line of the script: it gets that of the await which
+ * was given up, whose error is at 2. */
+static void take_place(lua_State *L) {
+  lua_getfield(L, 2, "where");
+  if (!lua_isstring(L, -1)) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pushfstring(L, "stack traceback:\n\t%s: in the await that was given up",
+                  lua_tostring(L, -1));
+  lua_setfield(L, -3, "traceback");
+  lua_setfield(L, -2, "where");
+}
+
 /* __close(scope, error) */
 static int scope_close(lua_State *L) {
   Timeout *s = check(L);
@@ -144,6 +158,7 @@ static int scope_close(lua_State *L) {
   neap_error_new(L, "TimeoutError", 1, NULL, "timed out");
   lua_pushvalue(L, 2);
   lua_setfield(L, -2, "cause");
+  if (!np_in_script(L)) take_place(L);
   return lua_error(L);
 }
 

@@ -702,6 +702,10 @@ int np_internal(const char *source);
 /* 1 if it is the Lua half of a module of the build. */
 int np_is_half(const char *source);
 
+/* Tells whether a line of the script is on the stack: none is when a task's
+ * variables are closed after an error that nothing in it catches. */
+int np_in_script(lua_State *L);
+
 /* 1 if the frame is a line of the script, not of neap or of C. */
 int np_is_script(const lua_Debug *ar);
 
