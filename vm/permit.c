@@ -93,22 +93,23 @@ static int join(char *out, const char *name) {
 }
 
 /* The directory of `path` as realpath has it, and then `name`. What is not
- * there yet is taken as it is written. */
+ * there yet, `deep` directories at most, is taken as it is written. */
 static int in_directory(const char *path, size_t length, const char *name,
-                        char *out) {
+                        int deep, char *out) {
   char directory[PATH_MAX];
   const char *slash;
   memcpy(directory, path, length);
   directory[length] = '\0';
   if (realpath(length > 0 ? directory : ".", out) != NULL)
     return join(out, name);
-  if (errno != ENOENT) return errno;
+  if (errno != ENOENT || deep == 0) return errno;
   while (length > 1 && directory[length - 1] == '/') directory[--length] = '\0';
   slash = strrchr(directory, '/');
   slash = slash != NULL ? slash + 1 : directory;
   if (*slash == '\0' || strcmp(slash, "..") == 0 || strcmp(slash, ".") == 0)
     return ENOENT; /* nothing is there, or what is not there goes up */
-  int err = in_directory(directory, (size_t)(slash - directory), slash, out);
+  int err = in_directory(directory, (size_t)(slash - directory), slash,
+                         deep - 1, out);
   return err != 0 ? err : join(out, name);
 }
 
@@ -148,7 +149,7 @@ static int canonical_from(const char *path, int follow, int links,
     shorter[n] = '\0';
     return canonical_from(shorter, follow, links, out);
   }
-  err = in_directory(path, (size_t)(last - path), last, out);
+  err = in_directory(path, (size_t)(last - path), last, 32, out);
   if (err != 0) return err;
   if (!follow || lstat(out, &st) < 0 || !S_ISLNK(st.st_mode)) return 0;
   return through_link(out, links);
@@ -156,7 +157,7 @@ static int canonical_from(const char *path, int follow, int links,
 
 /* The canonical form of `path`, in `out` of PATH_MAX bytes: 0 or an errno. */
 static int canonical(const char *path, int follow, char *out) {
-  return canonical_from(path, follow, 40, out);
+  return canonical_from(path, follow, 16, out);
 }
 
 static int is_below(const char *path, const char *root) {

@@ -235,6 +235,11 @@ static const char *const attacks[] = {
   "await fs.temp_dir{dir = IN .. '/link'} return 1",
   "await fs.temp_file() return 1",
   "await fs.temp_dir{dir = IN, prefix = '../out/x'} return 1",
+  "await fs.mkdir(IN .. ('/x'):rep(1500), {parents = true}) return 1",
+  "await fs.write_file(IN .. ('/x'):rep(1500), 'x') return 1",
+  "for i = 1, 60 do\n"
+  "  await fs.symlink(i == 1 and 'file' or 'l' .. i - 1, IN .. '/l' .. i)\n"
+  "end return await fs.read_file(IN .. '/l60')",
   /* Lua's libraries */
   "return io.open(OUT .. '/secret'):read 'a'",
   "return os.execute 'true'", "return os.tmpname()",
