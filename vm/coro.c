@@ -112,12 +112,14 @@ static int resume_run(lua_State *L, lua_State *co, int narg, int how) {
   int n, status;
   frame.from = L;
   frame.prev = vm->resumes;
+  np_signal_fence(); /* a signal may come in between: see poke.c */
   vm->resumes = &frame;
   vm->running = co;
   np_poke_hook(vm, co);
   status = lua_resume(co, L, narg, &n);
   vm->running = before;
   vm->resumes = frame.prev;
+  np_signal_fence();
   if (status == LUA_YIELD && vm->parking) {
     if (vm->resumes != NULL) np_thread_mark(L, NP_X_PARKED);
     return lua_yieldk(L, 0, how, resume_again);

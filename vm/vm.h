@@ -813,6 +813,11 @@ int np_wants_take(neap_Vm *vm, int what);
 /* Sets the hook on L if anything is wanted. Only on the machine's thread. */
 void np_poke_arm(neap_Vm *vm, lua_State *L);
 
+/* What the handler of our signal reads is written before it, not after. */
+static inline void np_signal_fence(void) {
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 static inline void np_poke_hook(neap_Vm *vm, lua_State *L) {
   if (__atomic_load_n(&vm->wants, __ATOMIC_RELAXED)) np_poke_arm(vm, L);
 }
