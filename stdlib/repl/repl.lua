@@ -400,6 +400,9 @@ end
 -- `scripts/repl_server.lua` shows how.
 async function repl.run(options)
   options = check_options(options)
+  -- What has never awaited is a plain program, which an interrupt ends at once;
+  -- here it is to be seen where the session waits.
+  await asyncio.sleep(0)
   local env = options.env or _G
   local front
   if options.stream then
