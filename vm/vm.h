@@ -539,6 +539,8 @@ int np_inherit_push(lua_State *L, neap_Task *t);
 /* Says that an error was handed to the running task by another: the error,
  * its traceback and its spawn lines are on top; pops the last two. */
 void np_inherit_set(lua_State *L);
+/* The message handler of a task's body. */
+int np_task_handler(lua_State *L);
 /* Pushes the traceback and the spawn lines that `t` has for the error at
  * `index`, or two nils. */
 void np_take_traces(lua_State *L, neap_Task *t, int index);
