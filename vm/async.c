@@ -69,21 +69,18 @@ static uint32_t source_number(lua_State *L, neap_Vm *vm) {
 
 void np_site(lua_State *L, int level, int *line, uint32_t *source) {
   neap_Vm *vm = np_vm(L);
-  lua_Debug ar;
-  *line = 0;
-  *source = 0;
-  for (; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Sl", &ar);
-    if (!np_is_script(&ar)) continue;
-    if (strcmp(ar.short_src, vm->last_source) != 0) {
-      lua_pushstring(L, ar.short_src);
-      vm->last_number = source_number(L, vm);
-      strcpy(vm->last_source, ar.short_src);
-    }
-    *source = vm->last_number;
-    *line = ar.currentline;
-    return;
+  lua_Debug ar, any;
+  const neap_Task *t = vm->current;
+  *line = t != NULL ? t->line : 0;
+  *source = t != NULL ? t->source : 0;
+  if (!np_script_line(L, level, &ar, &any)) return;
+  if (strcmp(ar.short_src, vm->last_source) != 0) {
+    lua_pushstring(L, ar.short_src);
+    vm->last_number = source_number(L, vm);
+    strcpy(vm->last_source, ar.short_src);
   }
+  *source = vm->last_number;
+  *line = ar.currentline;
 }
 
 void np_site_push(lua_State *L, int line, uint32_t source) {

@@ -26,10 +26,8 @@ int np_is_script(const lua_Debug *ar) {
          !np_is_half(ar->source);
 }
 
-/* Finds the first line of the script from `level` up in L1; in `any` the first
- * of a function that has lines, unless that has been found before. */
-static int script_line(lua_State *L1, int level, lua_Debug *ar,
-                       lua_Debug *any) {
+/* np_script_line, for one coroutine; `any` is left alone if it has a line. */
+static int line_in(lua_State *L1, int level, lua_Debug *ar, lua_Debug *any) {
   for (; lua_getstack(L1, level, ar); level++) {
     lua_getinfo(L1, "Sl", ar);
     if (np_is_script(ar)) return 1;
@@ -38,32 +36,28 @@ static int script_line(lua_State *L1, int level, lua_Debug *ar,
   return 0;
 }
 
-int np_in_script(lua_State *L) {
+int np_script_line(lua_State *L, int level, lua_Debug *ar, lua_Debug *any) {
   neap_Vm *vm = np_vm(L);
   const np_Resume *up = L == vm->running ? vm->resumes : NULL;
+  any->currentline = 0;
+  if (line_in(L, level, ar, any)) return 1;
+  for (; up != NULL; up = up->prev)
+    if (line_in(up->from, 0, ar, any)) return 1;
+  return 0;
+}
+
+int np_in_script(lua_State *L) {
   lua_Debug ar, any;
-  int found;
-  any.currentline = 0;
-  found = script_line(L, 1, &ar, &any);
-  for (; !found && up != NULL; up = up->prev)
-    found = script_line(up->from, 0, &ar, &any);
-  return found;
+  return np_script_line(L, 1, &ar, &any);
 }
 
 /* If no line is the script's, not even in those that resumed the coroutine,
  * gives the one that made the task, which does nothing but run a function of
  * the library; or that of the first function that has lines. */
 void np_position(lua_State *L, lua_State *L1, int level) {
-  neap_Vm *vm = np_vm(L);
-  const np_Resume *up = L1 == vm->running ? vm->resumes : NULL;
-  const neap_Task *t = vm->current;
+  const neap_Task *t = np_vm(L)->current;
   lua_Debug ar, any;
-  int found;
-  any.currentline = 0;
-  found = script_line(L1, level, &ar, &any);
-  for (; !found && up != NULL; up = up->prev)
-    found = script_line(up->from, 0, &ar, &any);
-  if (found)
+  if (np_script_line(L1, level, &ar, &any))
     lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
   else if (L1 == L && t != NULL && t->source != 0)
     np_site_push(L, t->line, t->source);

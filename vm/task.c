@@ -129,11 +129,13 @@ void np_task_now(lua_State *L, int nargs, np_Sink *sink) {
   np_Outside outside;
   neap_Task *t = NULL;
   lua_State *T;
-  uint32_t thread;
+  uint32_t thread, source;
+  int line;
   if (vm->limits != NULL) np_limits_tasks(L, 1);
+  np_site(L, 0, &line, &source);
   if (np_thread_take(vm, &thread) < 0) luaL_error(L, "not enough memory");
   T = vm->threads[thread];
-  if (lua_checkstack(T, nargs + 10)) t = enter(vm, 0, 0);
+  if (lua_checkstack(T, nargs + 10)) t = enter(vm, line, source);
   if (t == NULL) {
     np_thread_release(vm, thread);
     luaL_error(L, "not enough memory");

@@ -693,7 +693,8 @@ void np_co_describe(lua_State *L, int index);
 /* Pushes the name of the C function that is running, "?" if it has none. */
 void np_push_running(lua_State *L);
 
-/* Where the script is: line and number of the source, from `level` up. */
+/* Where the script is: line and number of the source, from `level` up; if it
+ * is nowhere, where the task was made. */
 void np_site(lua_State *L, int level, int *line, uint32_t *source);
 /* Pushes "app.lua:12" or "?". */
 void np_site_push(lua_State *L, int line, uint32_t source);
@@ -703,6 +704,13 @@ int np_internal(const char *source);
 
 /* 1 if it is the Lua half of a module of the build. */
 int np_is_half(const char *source);
+
+/*
+ * Finds the first line of the script from `level` up, also in those that
+ * resumed the running coroutine; `any` gets the first function with a line,
+ * or else a currentline of 0. 0 if there is no line of the script.
+ */
+int np_script_line(lua_State *L, int level, lua_Debug *ar, lua_Debug *any);
 
 /* Tells whether a line of the script is on the stack: none is when a task's
  * variables are closed after an error that nothing in it catches. */

@@ -251,8 +251,9 @@ end
 -- - `"overflow"`: events came faster than they were taken and some are lost.
 --   Look at everything anew.
 --
--- A watched file that somebody still has open is not gone until that is closed
--- (`"attributes"` tells of the lost name); to see names go, watch the directory.
+-- A watched file that somebody still has open is not gone until that is
+-- closed (`"attributes"` tells of the lost name); to see names go, watch the
+-- directory.
 -- Several changes of one file may be one event. Network file systems tell only
 -- what this machine does.
 --
