@@ -517,8 +517,7 @@ static int method_callee(lua_State *L) {
   return 1;
 }
 
-/* begin(v) -> f, ...: what to call for `await v` */
-static int await_begin(lua_State *L) {
+int np_await_begin(lua_State *L) {
   np_Future *f;
   luaL_checkany(L, 1);
   lua_settop(L, 1);
@@ -594,7 +593,7 @@ static void open_calls(lua_State *L) {
 static void open_prelude(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   load_lua(L, prelude, sizeof prelude - 1);
-  lua_pushcfunction(L, await_begin);
+  lua_pushcfunction(L, np_await_begin);
   lua_pushcfunction(L, method_callee);
   np_push(L, vm, NP_R_CALLS);
   lua_call(L, 3, 2);

@@ -1,12 +1,13 @@
 /*
- * base.c - what neap changes in Lua's basic functions: pcall, xpcall and
- * os.exit; and asyncio.catch and defer.
+ * base.c - what neap changes in Lua's basic functions: pcall, xpcall, os.exit
+ * and debug.traceback; and asyncio.catch and defer.
  *
  * pcall and xpcall are Lua's, but for one rule: they let the running task's
  * own cancellation pass. The price of that is one test when an error was
  * caught.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "limits.h"
 #include "permit.h"
@@ -38,6 +39,40 @@ static int is_own(lua_State *L) {
   return 1;
 }
 
+/* Adds `text`, a traceback, without the frames of the prelude. */
+static void add_script_frames(luaL_Buffer *b, const char *text) {
+  const char *end;
+  for (; *text != '\0'; text = end) {
+    end = strchr(text + 1, '\n');
+    if (end == NULL) end = text + strlen(text);
+    if (strncmp(text, "\n\t(neap):", 9) != 0)
+      luaL_addlstring(b, text, (size_t)(end - text));
+  }
+}
+
+/* debug.traceback([thread,] [message [, level]]), as Lua's */
+static int base_traceback(lua_State *L) {
+  int at = lua_isthread(L, 1), has_message = lua_isstring(L, at + 1);
+  lua_State *L1 = at ? lua_tothread(L, 1) : L;
+  const char *frames;
+  luaL_Buffer b;
+  if (!has_message && !lua_isnoneornil(L, at + 1)) {
+    lua_pushvalue(L, at + 1);
+    return 1;
+  }
+  luaL_traceback(L, L1, NULL, (int)luaL_optinteger(L, at + 2, L1 == L));
+  frames = lua_tostring(L, -1);
+  luaL_buffinit(L, &b);
+  if (has_message) {
+    lua_pushvalue(L, at + 1);
+    luaL_addvalue(&b);
+    luaL_addchar(&b, '\n');
+  }
+  add_script_frames(&b, frames);
+  luaL_pushresult(&b);
+  return 1;
+}
+
 /*
  * The handler at 2 must not see a cancellation that passes: what it returned
  * would take its place. A Lua function in front of it, with a tail call, so
@@ -45,7 +80,7 @@ static int is_own(lua_State *L) {
  */
 static void guard_handler(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  if (lua_tocfunction(L, 2) == vm->traceback) return;
+  if (lua_tocfunction(L, 2) == base_traceback) return;
   if (vm->current == NULL && !np_hooked(vm)) return;
   np_push_made(L, vm, NP_R_GUARD);
   lua_pushcfunction(L, is_own);
@@ -234,9 +269,9 @@ int np_base_yields(lua_CFunction f) {
 void np_base_open(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   lua_getglobal(L, "debug");
-  lua_getfield(L, -1, "traceback");
-  vm->traceback = lua_tocfunction(L, -1);
-  lua_pop(L, 2);
+  lua_pushcfunction(L, base_traceback);
+  lua_setfield(L, -2, "traceback");
+  lua_pop(L, 1);
   lua_pushcfunction(L, base_pcall);
   lua_setglobal(L, "pcall");
   lua_pushcfunction(L, base_xpcall);

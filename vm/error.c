@@ -163,7 +163,7 @@ void np_function_name(lua_State *L, const lua_Debug *ar) {
 static int frame_hidden(lua_State *L, const lua_Debug *ar) {
   lua_CFunction f = lua_tocfunction(L, -1);
   return np_internal(ar->source) || f == np_task_main ||
-         f == np_future_await;
+         f == np_future_await || f == np_await_begin;
 }
 
 static int count_levels(lua_State *L1) {

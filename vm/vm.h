@@ -302,7 +302,6 @@ struct neap_Vm {
   struct np_Watch *watch;
   /* shared with its thread: nanoseconds, and numbers of steps */
   uint64_t slow, steps, blocked_step, blocked;
-  lua_CFunction traceback; /* debug.traceback */
 
   uv_check_t check;
   uv_idle_t idle;
@@ -630,6 +629,9 @@ int np_future_values(lua_State *L, int index);
 
 /* async function body: waits for the future at 1. */
 int np_future_await(lua_State *L);
+
+/* begin(v) -> f, ...: what to call for `await v` */
+int np_await_begin(lua_State *L);
 
 /* Puts `link` at the end of the future's list, or takes it out. */
 void np_link(np_Future *f, np_Link *link);
