@@ -121,6 +121,17 @@ static void push_call(lua_State *L, neap_Task *t) {
   }
 }
 
+/* Pushes the future that the task is parked on, or nil. */
+static void push_future(lua_State *L, neap_Task *t) {
+  lua_Debug ar;
+  if (t->awaiting == NULL || t->L == NULL || !lua_checkstack(t->L, 3) ||
+      !lua_getstack(t->L, 0, &ar) || lua_getlocal(t->L, &ar, 1) == NULL) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_xmove(t->L, L, 1);
+}
+
 static void push_task(lua_State *L, neap_Task *t) {
   lua_createtable(L, 0, 12);
   np_task_name_push(L, t);
@@ -137,6 +148,8 @@ static void push_task(lua_State *L, neap_Task *t) {
   push_call(L, t);
   lua_setfield(L, -3, "object");
   lua_setfield(L, -2, "call");
+  push_future(L, t);
+  lua_setfield(L, -2, "future");
   if (t->cancelling > 0) {
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "cancelling");
@@ -157,7 +170,7 @@ static void push_task(lua_State *L, neap_Task *t) {
 }
 
 /* _tasks() -> list of tables: name, id, parent, age, cancelling, waits, call,
- * object, awaits (a list of ids), spawned, stack */
+ * object, future, awaits (a list of ids), spawned, stack */
 static int tasks(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   neap_Task *t;

@@ -39,8 +39,30 @@ local function describe(info, name_of)
   return text
 end
 
+-- "tasks 'a', 'b', 2 more": those that a future of asyncio.wait, shield or
+-- as_completed stands for and that have not ended.
+local function aim_text(future)
+  local aims = rawget(asyncio, "_aims")
+  local aim = aims and aims[future]
+  local names, n = {}, 0
+  for _, f in ipairs(asyncio.isfuture(aim) and {aim} or aim or {}) do
+    if not f:done() then
+      n = n + 1
+      if n <= 3 then
+        names[n] = f.get_name and ("'%s'"):format(f:get_name()) or "a future"
+      end
+    end
+  end
+  if n == 0 then return nil end
+  if n > 3 then names[4] = ("%d more"):format(n - 3) end
+  return (n > 1 and "tasks " or "task ") .. table.concat(names, ", ")
+end
+
 local function add_wait(info, name_of)
   local waits = info.waits
+  if waits == "a future" and info.future then
+    waits = aim_text(info.future) or waits
+  end
   if info.call then
     local call, more = name_of_call(info), describe(info, name_of)
     if more then waits = ("%s (%s)"):format(call, more)

@@ -9,6 +9,10 @@ local check_options = asyncio._check_options
 local check_awaitable = asyncio._check_awaitable
 local ensure_future = asyncio._ensure_future
 
+-- Future -> the future or the list of futures that it stands for, for dump.lua.
+local aims = setmetatable({}, {__mode = "k"})
+asyncio._aims = aims
+
 -- The list without repetitions, each as a future; raises as the caller.
 local function future_list(list, what, coroutines)
   if type(list) ~= "table" then
@@ -78,6 +82,7 @@ async function asyncio.wait(list, options)
       if not waiter:done() then waiter:set_result() end
     end)
   end
+  aims[waiter] = futures
   for _, f in ipairs(futures) do f:add_done_callback(on_done) end
   do
     local _ <close> = defer(function()
@@ -141,6 +146,7 @@ function asyncio.as_completed(list, options)
         error(asyncio.TimeoutError.new("timed out"), 0)
       end
       waiter = Future()
+      aims[waiter] = futures
       await waiter
     end
     local f = done[first]
@@ -186,6 +192,7 @@ function asyncio.shield(x)
   local inner = ensure_future(x)
   if inner:done() then return inner end
   local outer = Future()
+  aims[outer] = inner
   local function on_inner()
     if not outer:cancelled() then asyncio._copy_outcome(inner, outer)
     elseif not inner:cancelled() then inner:exception() end

@@ -112,6 +112,31 @@ test("it names the holder of a lock, and a deadlock", function()
   equal(select(2, out:gsub("deadlock", "")), 2)
 end)
 
+test("wait, shield and as_completed tell what they stand for", function()
+  local _, _, err = cli.run{cli.script [[
+    local asleep = async function() await asyncio.sleep(100) end
+    local function task(name)
+      return asyncio.create_task(asleep(), {name = name})
+    end
+    local function start(name, f)
+      asyncio.create_task(f(), {name = name})
+    end
+    start("w", async function()
+      await asyncio.wait {task "a", task "b", task "c", task "d"}
+    end)
+    start("s", async function() await asyncio.shield(task "e") end)
+    start("c", async function()
+      for t in asyncio.as_completed {task "f", task "g"} do await t end
+    end)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asyncio.dump_tasks()]]}
+  err = err:gsub("%(%d+%.%d+ s%)", "(AGE)")
+  has(err, "w (AGE): asyncio.wait: tasks 'a', 'b', 'c', 1 more\n")
+  has(err, "s (AGE): task 'e'\n")
+  has(err, "c (AGE): tasks 'f', 'g'\n")
+end)
+
 test("many tasks that are alike are told as one", function()
   local status, out = cli.run{cli.script [[
     local async function nap() await asyncio.sleep(9) end
