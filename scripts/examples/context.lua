@@ -23,7 +23,7 @@ local async function handle(id, seconds)
 end
 
 log "before"
-await asyncio.gather(handle(1, 0.03), handle(2, 0.01))
+await asyncio.gather(handle(1, 0.3), handle(2, 0.01))
 log "after"
 
 --> [none] before

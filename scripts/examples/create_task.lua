@@ -11,7 +11,7 @@ local async function say(text, seconds)
 end
 
 local hello = asyncio.create_task(say("hello", 0.02), {name = "greeter"})
-local bye = asyncio.create_task(say("goodbye", 0.04))
+local bye = asyncio.create_task(say("goodbye", 0.3))
 print "nothing has been said yet"  --> nothing has been said yet
 print(hello:get_name())            --> greeter
 print(hello:state())               --> pending
