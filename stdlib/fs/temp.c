@@ -101,8 +101,12 @@ typedef struct TempDir {
   int keep;
 } TempDir;
 
+/* What is still in flight may make files in it while it is being removed. */
 static void run_remove(np_Job *job) {
-  job->status = np_fs_remove_tree(job->path, NULL);
+  int tries = TRIES;
+  do {
+    job->status = np_fs_remove_tree(job->path, NULL);
+  } while (job->status == UV_ENOTEMPTY && --tries > 0);
 }
 
 static void remove_finish(np_Job *job) {
