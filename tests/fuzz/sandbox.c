@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uv.h>
 
 static const char *const lines[] = {
   "local a, b, c = 1, {}, 'x'", "a = b", "b = c", "c = a", "a, b = b, a",
@@ -68,6 +69,13 @@ static void on_write(neap_Vm *vm, int fd, const char *text, size_t length) {
   (void)length;
 }
 
+/* No limit counts the time that a script only waits: the host ends that. */
+#define PATIENCE 50 /* milliseconds */
+
+static void on_patience(uv_timer_t *timer) {
+  neap_stop(timer->data);
+}
+
 /* Pushes the script that the numbers mean. */
 static void push_pieces(lua_State *L, const uint8_t *data, size_t size) {
   luaL_Buffer b;
@@ -116,14 +124,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   neap_Options options = {.size = sizeof options, .limits = &limits,
                           .sandbox = &sandbox, .write = on_write};
   Input in = {data, size};
-  neap_Vm *vm = neap_vm_new(&options);
+  uv_timer_t patience;
+  uv_loop_t loop;
+  neap_Vm *vm;
   lua_State *L;
+  if (uv_loop_init(&loop) < 0) abort();
+  options.loop = &loop;
+  vm = neap_vm_new(&options);
   if (vm == NULL) abort();
   L = neap_state(vm);
+  uv_timer_init(&loop, &patience);
+  patience.data = vm;
+  uv_timer_start(&patience, on_patience, PATIENCE, PATIENCE);
   lua_pushcfunction(L, run);
   lua_pushlightuserdata(L, &in);
   (void)lua_pcall(L, 1, 0, 0);
+  uv_close((uv_handle_t *)&patience, NULL);
   neap_vm_free(vm);
+  while (uv_run(&loop, UV_RUN_DEFAULT) != 0) {
+  }
+  if (uv_loop_close(&loop) < 0) abort();
   if (access(ESCAPED, F_OK) == 0) abort();
   return 0;
 }
