@@ -260,7 +260,8 @@ end
 
 -- == Programs that count for themselves =================================
 
--- They print FAIL and a title for each failure, and "N passed, M failed".
+-- They print FAIL and a title for each failure, "skipped: WHY" for what cannot
+-- run here, and "N passed, M failed".
 local function run_counting(path)
   local status, out, err, trouble = run(quote(neap) .. " " .. quote(path))
   local count, bad = out:match "(%d+) passed, (%d+) failed%s*$"
@@ -270,6 +271,7 @@ local function run_counting(path)
     failures[1] = {title = path, text = with_output(trouble, out, err)}
   end
   report(path, tonumber(count) or 0, failures)
+  for why in out:gmatch "skipped: ([^\n]*)" do print("  skipped: " .. why) end
 end
 
 -- == Files of test("title", ...) ========================================

@@ -102,6 +102,7 @@ static const luaL_Reg functions[] = {
   {"fileno", np_net_fileno},
   {"dns_ready", np_net_dns_ready},
   {"is_address", np_net_is_address},
+  {"is_localhost", np_net_is_localhost},
   {"listen", np_net_listen},
   {"udp", np_net_udp},
   {"server_tls", np_net_server_tls},

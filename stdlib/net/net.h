@@ -17,6 +17,7 @@ extern const neap_Async np_connect_ops[];
 int np_net_socket(lua_State *L);
 int np_net_pair(lua_State *L);
 int np_net_is_address(lua_State *L);
+int np_net_is_localhost(lua_State *L);
 
 /* dns.c */
 extern const neap_Async np_dns_ops[];

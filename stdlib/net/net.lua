@@ -100,16 +100,12 @@ local function by_priority(a, b)
   return a.priority < b.priority
 end
 
-local function is_localhost(host)
-  host = host:lower():gsub("%.$", "")
-  return host == "localhost" or host:find "%.localhost$" ~= nil
-end
-
 local function ask(options)
   local host, kind = options.host, options.type
-  -- This is so whatever anybody says (RFC 6761); c-ares knows it too, but
-  -- some versions lose memory each time.
-  if options.family == 6 and is_localhost(host) then return {"::1"} end
+  if TYPES[kind or "A"] == 0 and core.is_localhost(host) then
+    return ({[4] = {"127.0.0.1"}, [6] = {"::1"}})[options.family]
+      or {"127.0.0.1", "::1"}
+  end
   if not core.dns_ready() then
     if kind and TYPES[kind] ~= 0 then
       misuse("resolve", "type " .. kind .. " needs c-ares")
@@ -131,8 +127,9 @@ end
 --- async net.resolve(host [, options]) -> list
 --
 -- The addresses of a host as strings, in the order in which to try them. An
--- address is its own only address. `/etc/hosts` comes first, then the servers
--- of `/etc/resolv.conf`. Options:
+-- address is its own only address, and `localhost` is always this machine.
+-- Else `/etc/hosts` comes first, then the servers of `/etc/resolv.conf`.
+-- Options:
 --
 -- - `family`: 4 or 6, for addresses of this family alone;
 -- - `type`: what to ask for (addresses of both families):

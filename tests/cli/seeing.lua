@@ -5,7 +5,7 @@ local test, equal, has = cli.test, cli.equal, cli.has
 
 if not cli.is_neap then
   print "skipped: not neap"
-  return
+  return cli.finish()
 end
 
 -- In a script: whether its stderr, which is a file, has the report.

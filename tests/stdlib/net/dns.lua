@@ -202,12 +202,29 @@ test("an answer to another question is not believed", async function()
   end)
 end)
 
-test("/etc/hosts comes before the servers", async function()
+-- A name of /etc/hosts and its address, but localhost, which needs no file.
+local function known_host()
+  local file <close> = io.open "/etc/hosts"
+  for line in (file and file:lines() or function() end) do
+    local address, name = line:match "^(%d+%.%d+%.%d+%.%d+)%s+([^%s#]+)"
+    if name and not name:find "localhost$" then return name, address end
+  end
+end
+
+local name, address = known_host()
+
+local function hosts_before_servers()
   local silent <close> = net.udp{host = "127.0.0.1"}
-  local found = await net.resolve("localhost", {family = 4,
+  local found = await net.resolve(name, {family = 4,
     servers = {"127.0.0.1:" .. silent:sockname().port}})
-  equal(found[1], "127.0.0.1")
-end)
+  equal(found[1], address)
+end
+
+if name then
+  test("/etc/hosts comes before the servers", hosts_before_servers)
+else
+  skip("/etc/hosts comes before the servers", "it names nobody")
+end
 
 test("addresses are filtered by their family", async function()
   equal(await net.resolve("1.2.3.4", {family = 4}), {"1.2.3.4"})
