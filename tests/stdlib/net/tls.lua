@@ -713,7 +713,7 @@ test("openssl s_client is served by us", async function()
       assert(io.open(at "client.log", "w")):close()
       -- It sends its input and then says close_notify.
       local pid = background(("{ echo hello; sleep 0.3; } | openssl s_client "
-        .. "-connect localhost:%d -CAfile ca.pem -verify_return_error -%s "
+        .. "-connect 127.0.0.1:%d -CAfile ca.pem -verify_return_error -%s "
         .. "-servername localhost -quiet >client.log 2>/dev/null"):format(
         port, version))
       while text_of "client.log" == "" do await asyncio.sleep(0.02) end
