@@ -13,8 +13,6 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +24,7 @@
 #include <lualib.h>
 
 #include "main_options.h"
+#include "main_signals.h"
 #include "neap.h"
 
 enum { STATUS_INTERRUPTED = 130 };
@@ -88,91 +87,6 @@ static void on_report(neap_Vm *vm, const neap_Report *report) {
   if (report->traceback != NULL) complain(NULL, report->traceback);
 }
 
-/* == Signals ============================================================ */
-
-/*
- * Signals belong to the process, so their handlers can know the machine only
- * by these two. A program that embeds several machines has several hosts and
- * decides by itself which of them a signal is for.
- */
-static neap_Vm *volatile interruptible;
-static volatile sig_atomic_t interrupted;
-
-static neap_Vm *volatile dumpable;
-
-static void on_dump_signal(int sig) {
-  neap_Vm *vm = dumpable;
-  (void)sig;
-  if (vm != NULL) neap_dump(vm);
-}
-
-/* The first one cancels the main task, the second one ends the process. */
-static void on_interrupt(int sig) {
-  neap_Vm *vm = interruptible;
-  (void)signal(sig, SIG_DFL);
-  interrupted = 1;
-  if (vm != NULL) neap_interrupt(vm);
-}
-
-static int handled_by(int sig, void (*handler)(int)) {
-  struct sigaction now;
-  return sigaction(sig, NULL, &now) == 0 && now.sa_handler == handler;
-}
-
-/* Only an interrupt ends the system call that a script waits in. */
-static void handle(int sig, void (*handler)(int)) {
-  struct sigaction action;
-  memset(&action, 0, sizeof(action));
-  action.sa_handler = handler;
-  action.sa_flags = sig == SIGINT ? 0 : SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  (void)sigaction(sig, &action, NULL); /* fails for a bad signal only */
-}
-
-/*
- * Once at the start even if SIGINT is ignored, as it is in a shell's
- * background job: lua can be interrupted there. A handler that the script
- * has set since is left alone.
- */
-static void interrupts_on(neap_Vm *vm) {
-  interruptible = vm;
-  if (handled_by(SIGINT, SIG_DFL)) handle(SIGINT, on_interrupt);
-}
-
-static void interrupts_off(void) {
-  interruptible = NULL;
-  if (handled_by(SIGINT, on_interrupt)) handle(SIGINT, SIG_DFL);
-}
-
-static int reader_is_gone(int fd) {
-  struct pollfd p = {.fd = fd, .events = 0};
-  return poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0;
-}
-
-static void die_of_pipe(void) {
-  handle(SIGPIPE, SIG_DFL);
-  (void)raise(SIGPIPE);
-}
-
-/*
- * A write to a socket whose peer is gone must fail with EPIPE and raise in
- * the script, but `neap app.lua | head` should end silently as every command
- * does, even though print looks at no error. The signal does not say which
- * write caused it. So the first one for stdout is let through: stdio marks
- * the stream (ferror), and the next broken pipe of the process, which is the
- * next write to stdout unless the program writes to sockets only, finds the
- * mark and ends it. Ignoring the signal would be inherited by the programs
- * that os.execute starts; a handler is not.
- */
-static void on_broken_pipe(int sig) {
-  int saved = errno;
-  (void)sig;
-  if ((ferror(stdout) && reader_is_gone(STDOUT_FILENO)) ||
-      (ferror(stderr) && reader_is_gone(STDERR_FILENO)))
-    die_of_pipe();
-  errno = saved;
-}
-
 /*
  * A standard file that is closed at the start would give its number to the
  * next thing that is opened, and print would write there. It is opened the
@@ -187,7 +101,6 @@ static void occupy_standard_files(void) {
 /* == Running ============================================================ */
 
 static int interruption(Host *host) {
-  interrupted = 0;
   complain(host->program, "interrupted!");
   host->status = STATUS_INTERRUPTED;
   return FAILED;
@@ -226,9 +139,9 @@ static int wait_for(lua_State *L, int nargs, const char *name, int *n) {
   int base = lua_gettop(L) - nargs - 1;
   neap_spawn(L, nargs, name);
   neap_set_main(L, base + 1);
-  interrupts_on(neap_vm(L));
+  signals_interrupt(neap_vm(L));
   int status = neap_wait(L, base + 1, n);
-  interrupts_off();
+  signals_interrupt(NULL);
   if (status == LUA_OK) lua_remove(L, base + 1);
   return status;
 }
@@ -243,7 +156,7 @@ static int run(Host *host, lua_State *L, int nargs, const char *name,
   int status = wait_for(L, nargs, name, n);
   if (neap_exiting(neap_vm(L), &host->status)) {
     status = FAILED;
-  } else if (status == NEAP_ECANCELED && interrupted) {
+  } else if (status == NEAP_ECANCELED && signals_interrupted()) {
     status = interruption(host);
   } else if (status != LUA_OK) {
     status = failure(host, L, base + 1);
@@ -468,7 +381,7 @@ static int print_values(Host *host, lua_State *L, int n) {
   lua_insert(L, base + 1);
   int status = wait_for(L, n, "print", &n);
   if (neap_exiting(neap_vm(L), &host->status)) return FAILED;
-  if (status == NEAP_ECANCELED && interrupted) {
+  if (status == NEAP_ECANCELED && signals_interrupted()) {
     (void)interruption(host);
   } else if (status != LUA_OK) {
     const char *why = luaL_tolstring(L, -1, NULL);
@@ -476,13 +389,6 @@ static int print_values(Host *host, lua_State *L, int n) {
   }
   lua_settop(L, base);
   return LUA_OK;
-}
-
-/* At the prompt of the line editor each one cancels what runs, or the line. */
-static void on_cancel(int sig) {
-  neap_Vm *vm = interruptible;
-  (void)sig;
-  if (vm != NULL) neap_interrupt(vm);
 }
 
 static int has_module(const char *name) {
@@ -498,12 +404,12 @@ static int run_editor(Host *host, lua_State *L) {
   int n, done = 1;
   if (!has_module("neap.repl")) return 0;
   if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) return 0;
-  handle(SIGINT, on_cancel);
+  signals_edit(1);
   if (neap_load(L, text, sizeof(text) - 1, "=repl", "t") != LUA_OK)
     (void)failure(host, L, 0);
   else if (run(host, L, 0, "repl", &n) == LUA_OK && n > 0)
     done = lua_toboolean(L, -n);
-  if (handled_by(SIGINT, on_cancel)) handle(SIGINT, SIG_DFL);
+  signals_edit(0);
   lua_settop(L, 0);
   return done;
 }
@@ -655,15 +561,12 @@ static void run_machine(Host *host) {
   }
   if (host->options.block_limit > 0)
     neap_set_block_limit(vm, host->options.block_limit);
-  dumpable = vm;
-  handle(SIGUSR1, on_dump_signal);
-  handle(SIGPIPE, on_broken_pipe);
-  handle(SIGINT, SIG_DFL); /* see interrupts_on */
+  signals_start(vm);
   call(host, neap_state(vm), protected_main);
   if (!neap_exiting(vm, &host->status))
     call(host, neap_state(vm), protected_finish);
   (void)neap_exiting(vm, &host->status);
-  dumpable = NULL;
+  signals_stop();
   neap_vm_free(vm);
 }
 
@@ -672,7 +575,7 @@ static int flush_output(void) {
   errno = 0;
   if (fflush(stdout) == 0 && !ferror(stdout)) return 1;
   int err = errno;
-  if (reader_is_gone(STDOUT_FILENO)) die_of_pipe();
+  if (signals_reader_is_gone(STDOUT_FILENO)) signals_die_of_pipe();
   fprintf(stderr, "neap: cannot write to stdout%s%s\n", err ? ": " : "",
           err ? strerror(err) : "");
   return 0;
