@@ -7,11 +7,18 @@
  * always the script's: frames of the machine and of the standard library's
  * Lua halves are passed over.
  */
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "limits.h"
+
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 32)
+#define HAS_ERRNO_NAMES
+#endif
+#endif
 
 #define MAX_FRAMES 30 /* of a traceback; deeper ones lose their middle */
 
@@ -506,27 +513,50 @@ int neap_raise(lua_State *L, const char *cls, const char *code,
   return lua_error(L);
 }
 
-int neap_fail(lua_State *L, int status, const char *what, ...) {
+/* The name of a code and what it says. libuv does not know all that the
+ * system has. */
+static void explain(int status, char *code, size_t size, char *reason,
+                    size_t room) {
+  const char *name = NULL, *text = NULL;
+  if (status == NEAP_ECLOSED) name = "ECLOSED", text = "it was closed";
+  if (status == NEAP_ECANCELED) name = "ECANCELED", text = "cancelled";
+  uv_err_name_r(status, code, size);
+  uv_strerror_r(status, reason, room);
+#ifdef HAS_ERRNO_NAMES
+  if (strncmp(code, "Unknown", 7) == 0 && name == NULL) {
+    name = strerrorname_np(-status);
+    text = strerrordesc_np(-status);
+  }
+#endif
+  if (name == NULL || text == NULL) return;
+  (void)snprintf(code, size, "%s", name);
+  (void)snprintf(reason, room, "%s", text);
+  reason[0] = (char)tolower((unsigned char)reason[0]);
+}
+
+void neap_failure_new(lua_State *L, int status, const char *what) {
   char code[64], reason[128];
-  const char *cls = "OSError";
+  const char *cls = strncmp(uv_err_name_r(status, code, sizeof code), "EAI_",
+                            4) == 0 ? "DNSError" : "OSError";
+  luaL_checkstack(L, 10, NULL);
+  if (status == UV_ENOMEM) {
+    np_where(L, 1);
+    lua_pushliteral(L, "not enough memory");
+    lua_concat(L, 2);
+    return;
+  }
+  explain(status, code, sizeof code, reason, sizeof reason);
+  lua_pushfstring(L, "%s: %s", what, reason);
+  neap_error_new(L, cls, 0, code, lua_tostring(L, -1));
+  lua_remove(L, -2);
+}
+
+int neap_fail(lua_State *L, int status, const char *what, ...) {
   va_list args;
   va_start(args, what);
   lua_pushvfstring(L, what, args);
   va_end(args);
-  if (status == UV_ENOMEM) return np_error(L, "not enough memory");
-  if (status == NEAP_ECLOSED) {
-    strcpy(code, "ECLOSED");
-    strcpy(reason, "it was closed");
-  } else if (status == NEAP_ECANCELED) {
-    strcpy(code, "ECANCELED");
-    strcpy(reason, "cancelled");
-  } else {
-    uv_err_name_r(status, code, sizeof code);
-    uv_strerror_r(status, reason, sizeof reason);
-    if (strncmp(code, "EAI_", 4) == 0) cls = "DNSError";
-  }
-  lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), reason);
-  neap_error_new(L, cls, 0, code, lua_tostring(L, -1));
+  neap_failure_new(L, status, lua_tostring(L, -1));
   return lua_error(L);
 }
 

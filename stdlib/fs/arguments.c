@@ -9,32 +9,22 @@
 
 /* == Errors =========================================================== */
 
-static const char *reason_of(int status, char *code, char *text, size_t n) {
-  if (status == NEAP_ECLOSED) {
-    strcpy(code, "ECLOSED");
-    return "it was closed";
-  }
-  uv_err_name_r(status, code, n);
-  return uv_strerror_r(status, text, n);
-}
-
 int np_fs_fail(lua_State *L, int status, const char *name, const char *path,
                const char *dest) {
-  char code[64], text[64];
-  const char *reason = reason_of(status, code, text, sizeof text);
   luaL_checkstack(L, 10, NULL);
-  if (status == UV_ENOMEM) return luaL_error(L, "not enough memory");
   if (dest != NULL)
-    lua_pushfstring(L, "%s %s -> %s: %s", name, path, dest, reason);
+    lua_pushfstring(L, "%s %s -> %s", name, path, dest);
   else if (path != NULL)
-    lua_pushfstring(L, "%s %s: %s", name, path, reason);
+    lua_pushfstring(L, "%s %s", name, path);
   else
-    lua_pushfstring(L, "%s: %s", name, reason);
-  neap_error_new(L, "OSError", 0, code, lua_tostring(L, -1));
-  lua_pushstring(L, path);
-  lua_setfield(L, -2, "path");
-  lua_pushstring(L, dest);
-  lua_setfield(L, -2, "dest");
+    lua_pushstring(L, name);
+  neap_failure_new(L, status, lua_tostring(L, -1));
+  if (lua_istable(L, -1)) {
+    lua_pushstring(L, path);
+    lua_setfield(L, -2, "path");
+    lua_pushstring(L, dest);
+    lua_setfield(L, -2, "dest");
+  }
   return lua_error(L);
 }
 
@@ -59,9 +49,10 @@ const char *np_fs_permitted(lua_State *L, int index, const char *name,
   return neap_permit_path(L, index, may, name);
 }
 
-void np_fs_arguments(lua_State *L, const char *name, int most) {
+/* With `self` before those that count. */
+static void arguments(lua_State *L, const char *name, int self, int most) {
   int i;
-  for (i = most + 1; i <= lua_gettop(L); i++) {
+  for (i = self + most + 1; i <= lua_gettop(L); i++) {
     if (lua_isnil(L, i)) continue;
     lua_pushnil(L);
     if (lua_istable(L, i) && lua_next(L, i) != 0) {
@@ -70,9 +61,17 @@ void np_fs_arguments(lua_State *L, const char *name, int most) {
                    luaL_tolstring(L, -1, NULL));
     }
     neap_misuse(L, name, "takes %d argument%s, not %d", most,
-                 most == 1 ? "" : "s", i);
+                 most == 1 ? "" : "s", i - self);
   }
-  lua_settop(L, most);
+  lua_settop(L, self + most);
+}
+
+void np_fs_arguments(lua_State *L, const char *name, int most) {
+  arguments(L, name, 0, most);
+}
+
+void np_fs_method(lua_State *L, const char *name, int most) {
+  arguments(L, name, 1, most);
 }
 
 lua_Integer np_fs_integer(lua_State *L, int index, const char *name,

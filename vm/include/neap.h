@@ -1006,6 +1006,10 @@ NEAP_API void neap_request_end(neap_Vm *vm);
  */
 NEAP_API int neap_fail(lua_State *L, int status, const char *what, ...);
 
+/* Pushes what neap_fail would raise, for those who add fields to it; it is a
+ * string for UV_ENOMEM. */
+NEAP_API void neap_failure_new(lua_State *L, int status, const char *what);
+
 /*
  * Raises the script's own mistake (a wrong argument, a closed object) as a
  * string "WHAT: reason" with the script's line, that of the caller of a Lua

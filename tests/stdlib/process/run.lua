@@ -1,6 +1,7 @@
 -- Running a program to its end: results, input, limits, failures.
 
 local process = require "neap.process"
+local fs = require "neap.fs"
 local run = process.run
 
 local function sh(text, options)
@@ -131,6 +132,15 @@ test("what cannot be started says why", async function()
   equal(e.code, "ENOENT")
   e = expect_error(asyncio.OSError, run, {"true", ("x"):rep(1 << 21)})
   equal(e.code, "E2BIG")
+end)
+
+test("a failure that libuv has no name for has one", async function()
+  local dir <close> = await fs.temp_dir()
+  local path = dir:path "script"
+  await fs.write_file(path, "echo", {mode = "755"})
+  local e = expect_error(asyncio.OSError, run, {path})
+  equal(e.code, "ENOEXEC")
+  equal(e.message, "spawn " .. path .. ": exec format error")
 end)
 
 -- Runs a program into a time limit that is long enough for it to say that it
