@@ -8,6 +8,11 @@ local arguments = require "neap.arguments"
 
 local check = {path = core.check_path}
 
+-- What a value is, for messages: a number itself, or the type.
+local function shown(value)
+  return math.type(value) and tostring(value) or type(value)
+end
+
 -- Bits of a mode, as an integer or octal digits.
 function check.bits(value)
   local bits = value
@@ -16,7 +21,7 @@ function check.bits(value)
   end
   if not math.tointeger(bits) then
     return "must be an integer or octal digits, not " ..
-      (type(value) == "string" and ("%q"):format(value) or type(value))
+      (type(value) == "string" and ("%q"):format(value) or shown(value))
   elseif bits < 0 or bits > 4095 then
     return "must be from 0 to 7777 octal"
   end
@@ -24,7 +29,7 @@ end
 
 function check.count(value)
   if math.type(value) ~= "integer" then
-    return "must be an integer, not " .. type(value)
+    return "must be an integer, not " .. shown(value)
   elseif value < 1 then
     return ("must be at least 1, not %d"):format(value)
   end

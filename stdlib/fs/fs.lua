@@ -164,7 +164,8 @@ local write_options = {
 -- - `atomic`: whoever reads the file, at any time and after a crash too, sees
 --   all of the old or all of the new (false). The data go to a temporary file
 --   beside it, are written to the disk, and the file is renamed. The file's
---   mode stays, and a symbolic link goes on pointing to it;
+--   mode stays, its owner as far as the system allows that, and a symbolic
+--   link goes on pointing to it. What is no file is refused (`EINVAL`);
 -- - `sync`: returns only when the data are on the disk (false);
 -- - `mode`: of a new file (`"666"`).
 async function fs.write_file(path, data, options)
@@ -225,11 +226,9 @@ async function fs.remove(path, options)
 end
 
 --- async fs.chmod(path, mode)
-async function fs.chmod(path, mode)
-  if mode == nil then
-    misuse("chmod", "mode must be an integer or octal digits, not nil")
-  end
-  return await core.chmod(path, check.mode("chmod", mode))
+async function fs.chmod(path, mode, ...)
+  arguments.check("chmod", "mode", mode, check.bits)
+  return await core.chmod(path, check.mode("chmod", mode), ...)
 end
 
 -- == Copying ============================================================

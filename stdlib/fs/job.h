@@ -129,6 +129,9 @@ const char *np_fs_permitted(lua_State *L, int index, const char *name,
 /* Raises if more than `most` arguments were given that are not nil. */
 void np_fs_arguments(lua_State *L, const char *name, int most);
 
+/* The same for a method, beside the object at 1. */
+void np_fs_method(lua_State *L, const char *name, int most);
+
 /* The integer at `index`, at least `least`. */
 lua_Integer np_fs_integer(lua_State *L, int index, const char *name,
                           const char *what, lua_Integer least);

@@ -275,9 +275,11 @@ static void run_chmod(np_Job *job) {
 
 /* core.chmod(path, mode) */
 static int fs_chmod(lua_State *L) {
-  const char *path = np_fs_permitted(L, 1, "chmod", "path",
-                                     NEAP_MAY_WRITE);
-  np_Job *job = np_job_new(L, "chmod", run_chmod, path, NULL);
+  const char *path;
+  np_Job *job;
+  np_fs_arguments(L, "chmod", 2);
+  path = np_fs_permitted(L, 1, "chmod", "path", NEAP_MAY_WRITE);
+  job = np_job_new(L, "chmod", run_chmod, path, NULL);
   job->mode = (int)luaL_checkinteger(L, 2);
   return np_job_await(L, job, np_job_nothing);
 }

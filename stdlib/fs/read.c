@@ -111,7 +111,10 @@ static int line_done(lua_State *L, int status) {
  * than `max` bytes (no limit) raises an `asyncio.LimitOverrunError`, and
  * stays.
  */
-static int file_read_line(lua_State *L) { return line(L, 1); }
+static int file_read_line(lua_State *L) {
+  np_fs_method(L, "read_line", 1);
+  return line(L, 1);
+}
 
 /* == read_all ========================================================= */
 
@@ -132,7 +135,10 @@ static int all_done(lua_State *L, int status) {
  *
  * The rest; `""` if there is none.
  */
-static int file_read_all(lua_State *L) { return all(L, 1); }
+static int file_read_all(lua_State *L) {
+  np_fs_method(L, "read_all", 0);
+  return all(L, 1);
+}
 
 /* == read ============================================================= */
 
@@ -172,7 +178,10 @@ static int some_done(lua_State *L, int status) {
  * and `"a"` are read_line, read_line with its newline, and read_all. A file
  * that has ended may grow, so that later reads give more.
  */
-static int file_read(lua_State *L) { return some(L, 1); }
+static int file_read(lua_State *L) {
+  np_fs_method(L, "read", 1);
+  return some(L, 1);
+}
 
 const neap_Async np_file_read_ops[] = {
   {"read", file_read},

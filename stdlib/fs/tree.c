@@ -185,6 +185,30 @@ static int fs_remove(lua_State *L) {
 
 /* == copy ============================================================= */
 
+/* From `in` to the end of `out`; 0 or a code. */
+static int copy_rest(np_Job *job, int in, int out) {
+  char space[16384];
+  ssize_t n;
+  while ((n = read(in, space, sizeof space)) != 0) {
+    size_t done = 0;
+    int err = n > 0 ? np_fs_write(out, space, (size_t)n, -1, &done) : code();
+    if (n < 0 && err == UV_EINTR) continue;
+    if (err < 0) return err;
+    if (atomic_load(&job->stop)) return UV_ECANCELED;
+  }
+  return 0;
+}
+
+/* Files that do not know their size, as in /proc, seem to be empty. */
+static int copy_unsized(np_Job *job) {
+  int in = open(job->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  int out = in >= 0 ? open(job->other, O_WRONLY | O_CLOEXEC) : -1;
+  int err = out >= 0 ? copy_rest(job, in, out) : code();
+  if (in >= 0) (void)close(in);
+  if (out >= 0 && close(out) < 0 && err == 0) err = code();
+  return err;
+}
+
 /* What is no ordinary file could block the thread for ever. */
 static void run_copy(np_Job *job) {
   struct stat st;
@@ -197,6 +221,7 @@ static void run_copy(np_Job *job) {
     job->status = uv_fs_copyfile(NULL, &req, job->path, job->other,
                                  job->flags, NULL);
     uv_fs_req_cleanup(&req);
+    if (job->status == 0 && st.st_size == 0) job->status = copy_unsized(job);
   }
 }
 

@@ -36,8 +36,9 @@ end
 
 -- == The directories of a tree ==========================================
 
--- One that is gone again needs no watch.
-local gone = {ENOENT = true, ENOTDIR = true, ELOOP = true}
+-- One that is gone again needs no watch, and one that is not ours to read
+-- can have none.
+local hidden = {ENOENT = true, ENOTDIR = true, ELOOP = true, EACCES = true}
 
 local function add(self, path, mask)
   return await self.handle:_add(path, mask)
@@ -46,7 +47,7 @@ end
 local function add_directory(self, path)
   local ok, number = pcall(add, self, path, BELOW)
   if not ok then
-    if gone[number.code] then return end
+    if hidden[number.code] then return end
     error(number, 0)
   end
   local watch = self.watches[number]
@@ -59,7 +60,7 @@ local function add_directory(self, path)
 end
 
 local function go_on(err)
-  if not gone[err.code] and err.code ~= "EACCES" then error(err, 0) end
+  if not hidden[err.code] then error(err, 0) end
 end
 
 -- Watches a directory and all below. With `tell`, what is in it is told: the
@@ -78,6 +79,13 @@ local function add_tree(self, path, tell)
       local below = add_directory(self, entry.path)
       if below then found[entry.path] = below.found end
     end
+  end
+end
+
+-- Watches all directories below that are not watched yet.
+local function add_all(self)
+  for entry in walk.walk(self.path, {on_error = go_on}) do
+    if entry.type == "directory" then add_directory(self, entry.path) end
   end
 end
 
@@ -181,6 +189,7 @@ end
 local function event(self, number, mask, cookie, name)
   local watch = self.watches[number]
   if mask & core.IN_Q_OVERFLOW ~= 0 then
+    if self.recursive and self.directory then add_all(self) end
     push(self, "overflow", self.path, self.directory)
   elseif not watch then
     return
@@ -287,18 +296,16 @@ local function start(self)
   self.watches[number] = {
     path = self.path, directory = self.directory, root = true, found = {},
   }
-  if not (self.recursive and self.directory) then return end
-  for entry in walk.walk(self.path, {on_error = go_on}) do
-    if entry.type == "directory" then add_directory(self, entry.path) end
-  end
+  if self.recursive and self.directory then add_all(self) end
 end
 
 --- async fs.watch(path [, options]) -> Watcher
 --
 -- Watches a file, or a directory and what is directly in it, from the moment
 -- it returns. The option `recursive` watches all directories below as well,
--- those that are made later included (false). Watching needs Linux; elsewhere
--- this is an OSError with the code `"ENOSYS"`.
+-- those that are made later included (false), but for those that we may not
+-- read. Watching needs Linux; elsewhere this is an OSError with the code
+-- `"ENOSYS"`.
 return async function(path, options)
   check.path(path, "watch", "path")
   options = arguments.options("watch", options, {recursive = arguments.boolean})

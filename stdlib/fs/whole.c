@@ -16,6 +16,9 @@
 #include "fs.h"
 
 #define FIRST 4096 /* for files that do not know their size, as in /proc */
+#define MOST_LINKS 40
+#define PATH_SIZE 4096 /* the system takes no longer ones */
+#define TEMP_NAME 15 /* two dots, 12 random characters, a NUL */
 
 enum { ATOMIC = 1, SYNC = 2, APPEND = 4, NO_READER = 8 };
 
@@ -155,43 +158,68 @@ static void sync_directory(char *path, size_t name) {
   (void)close(fd);
 }
 
-/* To a new file `temp`, which then takes the place of `path`, and its mode. */
+/* Gives a new file the owner and the mode of the one that it replaces. Who
+ * may not give it away does not let others run it as its owner either. */
+static int inherit(int fd, const struct stat *old) {
+  mode_t mode = old->st_mode & 07777;
+  if (fchown(fd, old->st_uid, old->st_gid) < 0) {
+    (void)!fchown(fd, (uid_t)-1, old->st_gid); /* its group at least */
+    mode &= 01777;
+  }
+  return fchmod(fd, mode) < 0 ? code() : 0;
+}
+
+/* To a new file `temp`, which then takes the place of `path`. */
 static int replace(np_Job *job, const char *path, const char *temp) {
   struct stat st;
-  int fd = open_retry(temp, O_WRONLY | O_CREAT | O_EXCL, job->mode);
-  int err;
+  int is_new = stat(path, &st) < 0, fd, err;
+  if (!is_new && !S_ISREG(st.st_mode))
+    return S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
+  fd = open_retry(temp, O_WRONLY | O_CREAT | O_EXCL, job->mode);
   if (fd < 0) return code();
-  if (stat(path, &st) == 0 && fchmod(fd, st.st_mode & 07777) < 0) {
-    err = code();
-    (void)close(fd);
-  } else {
-    err = write_close(job, fd);
-  }
+  err = is_new ? 0 : inherit(fd, &st);
+  if (err == 0) err = write_close(job, fd);
+  else (void)close(fd);
   if (err == 0 && rename(temp, path) < 0) err = code();
   if (err < 0) (void)unlink(temp);
   return err;
 }
 
-static int write_atomic(np_Job *job) {
-  char *real = realpath(job->path, NULL); /* a link stays a link */
-  const char *path = real != NULL ? real : job->path;
-  const char *slash = strrchr(path, '/');
-  size_t name = slash != NULL ? (size_t)(slash - path) + 1 : 0;
-  char *temp = malloc(name + 15);
-  struct stat st;
-  int err = temp != NULL ? 0 : UV_ENOMEM;
-  if (err == 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-    err = UV_EISDIR;
-  if (err == 0) {
-    memcpy(temp, path, name);
-    temp[name] = temp[name + 1] = '.';
-    temp[name + 14] = '\0';
-    err = np_fs_random(temp + name + 2);
+/* Makes `path`, which has PATH_SIZE bytes, that of the file which a link leads
+ * to, however far; it need not be there yet. 0 or a code. */
+static int follow(char *path) {
+  char target[PATH_SIZE], *to;
+  ssize_t n;
+  int links;
+  for (links = 0; links < MOST_LINKS; links++) {
+    n = readlink(path, target, sizeof target);
+    if (n < 0) return errno == EINVAL || errno == ENOENT ? 0 : code();
+    to = target[0] == '/' ? NULL : strrchr(path, '/');
+    to = to != NULL ? to + 1 : path;
+    if (to + n >= path + PATH_SIZE) return UV_ENAMETOOLONG;
+    memcpy(to, target, (size_t)n);
+    to[n] = '\0';
   }
+  return UV_ELOOP;
+}
+
+static int write_atomic(np_Job *job) {
+  char path[PATH_SIZE], temp[PATH_SIZE + TEMP_NAME];
+  const char *slash;
+  size_t name;
+  int err;
+  if (strlen(job->path) >= sizeof path) return UV_ENAMETOOLONG;
+  strcpy(path, job->path);
+  err = follow(path); /* a link stays a link */
+  if (err < 0) return err;
+  slash = strrchr(path, '/');
+  name = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+  memcpy(temp, path, name);
+  memcpy(temp + name, "..", 2);
+  temp[name + TEMP_NAME - 1] = '\0';
+  err = np_fs_random(temp + name + 2);
   if (err == 0) err = replace(job, path, temp);
   if (err == 0) sync_directory(temp, name);
-  free(temp);
-  free(real);
   return err;
 }
 

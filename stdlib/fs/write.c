@@ -23,6 +23,11 @@ static np_Job *file_job(lua_State *L, const char *name,
   return job;
 }
 
+static void check_writable(lua_State *L, const char *name) {
+  if (!np_file_check(L)->writable)
+    neap_misuse(L, name, "the file was not opened for writing");
+}
+
 /* == open ============================================================= */
 
 /* Nothing may block a file thread for ever: hence O_NONBLOCK, which is
@@ -158,8 +163,7 @@ static int file_write(lua_State *L) {
   np_File *f = np_file_check(L);
   size_t size = sum(L, last);
   np_Job *job;
-  if (!f->writable)
-    return neap_misuse(L, "write", "the file was not opened for writing");
+  check_writable(L, "write");
   if (size == 0) return 0;
   job = file_job(L, "write", f->polls ? NULL : run_write);
   np_job_room(L, job, size);
@@ -230,9 +234,11 @@ static void seek_begin(np_Job *job) { np_job_ended(job, 0); }
  * OSError (`ESPIPE`) for what has no position.
  */
 static int file_seek(lua_State *L) {
-  int whence = whence_of(L);
+  int whence;
   lua_Integer offset = 0;
   np_Job *job;
+  np_fs_method(L, "seek", 2);
+  whence = whence_of(L);
   if (!lua_isnoneornil(L, 3))
     offset = np_fs_integer(L, 3, "seek", "offset", LUA_MININTEGER);
   job = file_job(L, "seek", whence == SEEK_END ? run_seek : NULL);
@@ -265,7 +271,10 @@ static void truncate_begin(np_Job *job) {
 static int file_truncate(lua_State *L) {
   int here = lua_isnoneornil(L, 2);
   lua_Integer size = here ? 0 : np_fs_integer(L, 2, "truncate", "size", 0);
-  np_Job *job = file_job(L, "truncate", run_truncate);
+  np_Job *job;
+  np_fs_method(L, "truncate", 1);
+  check_writable(L, "truncate");
+  job = file_job(L, "truncate", run_truncate);
   job->flags = here;
   job->offset = size;
   job->begin = truncate_begin;
@@ -282,6 +291,7 @@ static void run_sync(np_Job *job) {
  * Returns when the kernel has written everything to the disk.
  */
 static int file_sync(lua_State *L) {
+  np_fs_method(L, "sync", 0);
   return np_job_await(L, file_job(L, "sync", run_sync), np_job_nothing);
 }
 
@@ -298,6 +308,7 @@ static void run_stat(np_Job *job) {
  * As fs.stat, of the open file.
  */
 static int file_stat(lua_State *L) {
+  np_fs_method(L, "stat", 0);
   return np_job_await(L, file_job(L, "stat", run_stat), np_fs_stat_done);
 }
 

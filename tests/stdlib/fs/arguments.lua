@@ -74,7 +74,9 @@ test("options have the right type", async function()
   mistake("mkdir: mode must be an integer or octal digits, not boolean",
     fs.mkdir, "a", {mode = true})
   mistake("chmod: mode must be", fs.chmod, "a")
-  mistake("chmod: mode must be", fs.chmod, "a", 1.5)
+  mistake("chmod: mode must be an integer or octal digits, not 1.5",
+    fs.chmod, "a", 1.5)
+  mistake("chmod: unknown option 'x'", fs.chmod, "a", "644", {x = 1})
   mistake("remove: recursive must be a boolean", fs.remove, "a",
     {recursive = "yes"})
   mistake("walk: depth must be at least 1, not 0", fs.walk, "a",
@@ -107,4 +109,9 @@ test("so do the arguments of File", async function()
     "set", "1")
   mistake("truncate: size must be at least 0, not -1", file.truncate, file,
     -1)
+  mistake("read: takes 1 argument, not 2", file.read, file, "l", "l")
+  mistake("read_line: takes 1 argument, not 2", file.read_line, file, 1, 2)
+  mistake("read_all: takes 0 arguments, not 1", file.read_all, file, 1)
+  mistake("seek: takes 2 arguments, not 3", file.seek, file, "set", 0, 1)
+  mistake("sync: takes 0 arguments, not 1", file.sync, file, 1)
 end)

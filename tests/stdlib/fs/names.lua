@@ -151,6 +151,16 @@ test("copy", async function()
   expect_error(asyncio.OSError, fs.copy, dir:path "fifo", dir:path "c")
 end)
 
+test("a copy of a file that does not know its size is whole", async function()
+  local path = "/proc/self/cmdline"
+  if not await fs.exists(path) then return end
+  local dir <close> = await fs.temp_dir()
+  await fs.copy(path, dir:path "a")
+  local text = await fs.read_file(dir:path "a")
+  equal(text, await fs.read_file(path))
+  assert(#text > 0)
+end)
+
 test("copy of a tree", async function()
   local dir <close> = await fs.temp_dir()
   local from, to = dir:path "from", dir:path "to"

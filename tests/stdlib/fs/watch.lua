@@ -1,6 +1,7 @@
 -- Watching files, directories and trees.
 
 local fs = require "neap.fs"
+local process = require "neap.process"
 
 -- The next event as "type name", with the names under `dir`.
 local function event(watcher, dir)
@@ -113,6 +114,55 @@ test("a directory that is moved away is no longer told of", async function()
   await fs.write_file(other:path "a/b/c", "")
   await fs.write_file(dir:path "d", "")
   expect(watcher, dir, "created d")
+end)
+
+-- Takes events until one is of that type.
+local function skip_to(watcher, type)
+  local event
+  repeat event = await watcher:next() until event.type == type
+  return event
+end
+
+test("what was made while events were lost is watched", async function()
+  local dir <close> = await fs.temp_dir()
+  local most = tonumber(
+    (await fs.read_file "/proc/sys/fs/inotify/max_queued_events"))
+  if most > 100000 then return end -- by the administrator
+  local watcher <close> = await fs.watch(dir:path(), {recursive = true})
+  await fs.write_file(dir:path "old", "")
+  for _ = 1, most // 2 + 1 do
+    assert(os.rename(dir:path "old", dir:path "new"))
+    assert(os.rename(dir:path "new", dir:path "old"))
+  end
+  await fs.mkdir(dir:path "d")
+  equal(skip_to(watcher, "overflow").path, dir:path())
+  await fs.write_file(dir:path "d/a", "")
+  equal(skip_to(watcher, "created").path, dir:path "d/a")
+end)
+
+test("a tree is watched but for what we may not read", async function()
+  local dir <close> = await fs.temp_dir()
+  local neap, root = dir:path "neap", dir:path "root"
+  await fs.copy("/proc/" .. process.pid .. "/exe", neap)
+  await fs.mkdir(root)
+  await fs.mkdir(root .. "/closed", {mode = "0"})
+  await fs.chmod(root, "777")
+  await fs.chmod(dir:path(), "755")
+  local id = await process.run {"id", "-u"}
+  await fs.write_file(dir:path "script", [[
+    local fs = require "neap.fs"
+    local path = ...
+    local watcher <close> = await fs.watch(path, {recursive = true})
+    await fs.mkdir(path .. "/d", {mode = "0"})
+    local event = await watcher:next()
+    print(event.type, event.path == path .. "/d")
+    await fs.mkdir(path .. "/e")
+    event = await watcher:next()
+    print(event.type, event.path == path .. "/e")
+  ]])
+  local result = await process.run({neap, dir:path "script", root},
+    {user = id.stdout == "0\n" and "nobody" or nil, check = true})
+  equal(result.stdout, "created\ttrue\ncreated\ttrue\n")
 end)
 
 test("events are iterated until the watcher is closed", async function()

@@ -73,6 +73,46 @@ test("an atomic write keeps a link a link", async function()
   equal((await fs.lstat(dir:path "link")).type, "link")
 end)
 
+test("an atomic write makes what a broken link leads to", async function()
+  local dir <close> = await fs.temp_dir()
+  await fs.mkdir(dir:path "d")
+  await fs.symlink("d/b", dir:path "a")
+  await fs.symlink("../c", dir:path "d/b")
+  await fs.write_file(dir:path "a", "new", {atomic = true})
+  equal(await fs.read_file(dir:path "c"), "new")
+  equal((await fs.lstat(dir:path "a")).type, "link")
+  equal((await fs.lstat(dir:path "d/b")).type, "link")
+  await fs.symlink(dir:path "circle", dir:path "circle")
+  local e = expect_error(asyncio.OSError, fs.write_file, dir:path "circle",
+    "x", {atomic = true})
+  equal(e.code, "ELOOP")
+end)
+
+test("an atomic write keeps the owner", async function()
+  local dir <close> = await fs.temp_dir()
+  local path = dir:path "a"
+  await fs.write_file(path, "old")
+  os.execute("chown 12345:12346 '" .. path .. "' 2>/dev/null") -- if root
+  await fs.chmod(path, "4751")
+  local before = await fs.stat(path)
+  await fs.write_file(path, "new", {atomic = true})
+  local after = await fs.stat(path)
+  assert(after.ino ~= before.ino)
+  equal({after.uid, after.gid, after.mode}, {before.uid, before.gid,
+    before.mode})
+end)
+
+test("an atomic write replaces files only", async function()
+  local dir <close> = await fs.temp_dir()
+  local path = dir:path "fifo"
+  assert(os.execute("mkfifo '" .. path .. "'"))
+  local e = expect_error(asyncio.OSError, fs.write_file, path, "x",
+    {atomic = true})
+  equal(e.code, "EINVAL")
+  equal((await fs.stat(path)).type, "fifo")
+  equal(#await fs.scandir(dir:path()), 1)
+end)
+
 test("an atomic write that fails leaves nothing behind", async function()
   local dir <close> = await fs.temp_dir()
   await fs.mkdir(dir:path "d")
