@@ -13,14 +13,16 @@ local misuse = arguments.misuse
 
 local File = core.File
 local SOME, LINE = 128 << 10, 64 << 10
+local LEAST, MOST = 64 << 10, 32 << 20 -- what is read at once
 
--- What was read and not yet given; whether a task reads; who writes.
+-- What was read, and where in it begins what was not yet given; whether a
+-- task reads; who writes.
 local states = setmetatable({}, {__mode = "k"})
 
 local function state_of(file)
   local state = states[file]
   if not state then
-    state = {unread = "", lock = asyncio.Lock()}
+    state = {text = "", at = 1, lock = asyncio.Lock()}
     states[file] = state
   end
   return state
@@ -39,70 +41,77 @@ local function count(name, what, n, default, least)
   return integer
 end
 
--- Reads on until enough(unread) gives something, which it returns, or the
--- end; nothing is taken from what is unread.
+local function unread(state) return #state.text - state.at + 1 end
+
+-- Reads on until enough(state) gives something, which it returns, or the
+-- end; nothing is taken from what is unread. As much is read as is there
+-- already, so that it is not copied again and again.
 local function read_until(file, name, enough)
   local state = state_of(file)
   if state.reading then misuse(name, "another task is reading") end
   state.reading = true
   local _ <close> = asyncio.defer(function() state.reading = false end)
   while true do
-    local found = enough(state.unread)
+    local found = enough(state)
     if found then return found, state end
-    local bytes = await file:_read()
+    local size = math.max(LEAST, math.min(unread(state), MOST))
+    local bytes = await file:_read(size)
     if not bytes then return nil, state end
-    state.unread = state.unread .. bytes
+    state.text = state.text:sub(state.at) .. bytes
+    state.at = 1
   end
 end
 
+-- The next n bytes; passes over `skip` more.
 local function take(state, n, skip)
-  local bytes = state.unread:sub(1, n)
-  state.unread = state.unread:sub(n + (skip or 0) + 1)
+  local bytes = state.text:sub(state.at, state.at + n - 1)
+  state.at = state.at + n + (skip or 0)
+  if state.at > #state.text then state.text, state.at = "", 1 end
   return bytes
 end
 
 local function take_all(state)
-  if state.unread ~= "" then return take(state, #state.unread) end
+  if unread(state) > 0 then return take(state, unread(state)) end
 end
 
 local function incomplete(file, name, state, expected)
   local text = "the stream ended before the separator"
   if expected then
-    text = ("the stream ended after %d of %d bytes"):format(#state.unread,
+    text = ("the stream ended after %d of %d bytes"):format(unread(state),
       expected)
   end
   local e = asyncio.IncompleteReadError.new(
     ("%s %s: %s"):format(name, file:_name(), text))
-  e.partial, e.expected = take(state, #state.unread), expected
+  e.partial, e.expected = take(state, unread(state)), expected
   error(e, 0)
 end
 
--- Where the separator is, as a function for read_until.
+-- How many bytes there are with the separator, as a function for read_until.
 local function finder(file, name, separator, max)
-  return function(unread)
-    local from, to = unread:find(separator, 1, true)
-    if (from or #unread - #separator + 2) - 1 > max then
+  return function(state)
+    local from, to = state.text:find(separator, state.at, true)
+    if (from or #state.text - #separator + 2) - state.at > max then
       error(asyncio.LimitOverrunError.new(
         ("%s %s: no %s ends within %d bytes"):format(name, file:_name(),
           name == "read_line" and "line" or "part", max)), 0)
     end
-    return to
+    return to and to - state.at + 1
   end
 end
 
 async function File:read(n)
   n = count("read", "n", n, SOME, 0)
   if n == 0 then return "" end
-  local found, state = read_until(self, "read", function(unread)
-    return unread ~= "" or nil
+  local found, state = read_until(self, "read", function(state)
+    return unread(state) > 0
   end)
-  if found then return take(state, n) end
+  if found then return take(state, math.min(n, unread(state))) end
 end
 
 async function File:read_exactly(n)
   n = count("read_exactly", "n", n, nil, 0)
-  local found, state = read_until(self, "read_exactly", function(unread)
-    return #unread >= n or nil
+  local found, state = read_until(self, "read_exactly", function(state)
+    return unread(state) >= n
   end)
   if not found then incomplete(self, "read_exactly", state, n) end
   return take(state, n)
@@ -129,14 +138,12 @@ async function File:read_until(separator, max)
   local to, state = read_until(self, "read_until",
     finder(self, "read_until", separator, max))
   if to then return take(state, to) end
-  if state.unread ~= "" then incomplete(self, "read_until", state) end
+  if unread(state) > 0 then incomplete(self, "read_until", state) end
 end
 
 async function File:read_all()
-  local parts = {}
   local _, state = read_until(self, "read_all", function() end)
-  parts[1] = take_all(state)
-  return parts[1] or ""
+  return take_all(state) or ""
 end
 
 function File:lines(max)

@@ -86,9 +86,9 @@ static void groups_push(lua_State *L, const struct passwd *user) {
 }
 
 /*
- * core.user(name or number) -> number, its group, its groups; the latter two
- * nil if the number has no name, the last one if we may not set groups; nil
- * if there is no such name
+ * core.user(name or number) -> number, its group, its groups; no group if the
+ * number has no name, no groups if we may not set them; nil if there is no
+ * such name
  */
 static int process_user(lua_State *L) {
   char space[16384];
@@ -97,7 +97,12 @@ static int process_user(lua_State *L) {
     lua_pushvalue(L, 1);
     (void)getpwuid_r((uid_t)lua_tointeger(L, 1), &entry, space, sizeof space,
                      &found);
-    if (found == NULL) return 1;
+    if (found == NULL && geteuid() != 0) return 1;
+    if (found == NULL) {
+      lua_pushnil(L);
+      lua_newtable(L); /* not ours, which are root's */
+      return 3;
+    }
   } else {
     (void)getpwnam_r(luaL_checkstring(L, 1), &entry, space, sizeof space,
                      &found);

@@ -232,8 +232,9 @@ end
 --   and the end of the Process reach what it has started, too (false).
 -- - `detached`: true makes it the leader of a new session, and closing,
 --   collecting and our own end let it live (false).
--- - `user`, `group`: names or numbers to run as. Usually only root may do
---   that.
+-- - `user`, `group`: names or numbers to run as. A user brings its groups; one
+--   that is only a number has none, and keeps our `group`. Usually only root
+--   may do that.
 -- - `pty`: true gives it a terminal of its own, on all three streams (false);
 --   `rows` (24) and `cols` (80) are its size. `stdin` and `stdout` of the
 --   Process are then one and the same stream, and what is written to it is
@@ -344,19 +345,20 @@ async function Process:stop(grace)
   return stop(child, grace or GRACE)
 end
 
--- The end of a scope.
-local function finish(self, grace)
-  local child = self._child
+-- The end of a scope: calls end_it(child), and closes all.
+local function finish(self, end_it)
   if self.stdin and not self._pty then self.stdin:close() end
-  if self._detached or child:closed() or not asyncio.current_task() then
+  if self._detached or self._child:closed() or not asyncio.current_task() then
     return self:close()
   end
-  local ok, e = asyncio.catch(stop, child, grace)
+  local ok, e = asyncio.catch(end_it, self._child)
   self:close()
   if not ok then error(e, 0) end
 end
 
-function Process:__close() finish(self, GRACE) end
+local function stop_gently(child) stop(child, GRACE) end
+
+function Process:__close() finish(self, stop_gently) end
 
 -- == Running to the end =================================================
 
@@ -376,6 +378,31 @@ end
 local async function collect(stream, parts)
   for bytes in function() return await stream:read() end do
     parts[#parts + 1] = bytes
+  end
+end
+
+-- What it says is told though reading fails or is cancelled.
+local async function hear(stream, parts)
+  pcall(function() await collect(stream, parts) end)
+end
+
+local function hear_within(seconds, stream, parts)
+  local _ <close> = asyncio.timeout(seconds)
+  await collect(stream, parts)
+end
+
+-- Ends the child, whose last words are taken: it might wait for that.
+local function stop_hearing(self, grace, captured)
+  do
+    local group <close> = asyncio.TaskGroup()
+    for name, parts in pairs(captured) do
+      group:create_task(hear(self[name], parts))
+    end
+    local _ <close> = asyncio.defer(function() group:cancel() end)
+    stop(self._child, grace)
+  end
+  for name, parts in pairs(captured) do
+    pcall(hear_within, 0, self[name], parts) -- what is there without waiting
   end
 end
 
@@ -454,7 +481,7 @@ end
 --   may be refined by `stdout=` and `stderr=`, for example `stderr="stdout"`.
 -- - `check`: true raises a `ProcessError` if it was not successful (false).
 -- - `timeout`: seconds; then it is ended and an `asyncio.TimeoutError` raised,
---   whose `e.stdout` and `e.stderr` are what it had written.
+--   whose `e.stdout` and `e.stderr` are what it has written until its end.
 -- - `grace`: seconds between asking it to end (SIGTERM) and ending it
 --   (SIGKILL), after a timeout or a cancellation (5).
 --
@@ -479,16 +506,16 @@ async function process.run(argv, options)
   local seconds, grace = options.timeout, options.grace or GRACE
   if seconds == math.huge then seconds = nil end
   local all = streams_of(options)
-  local child = start("run", argv, all)
-  local _ <close> = asyncio.defer(function() finish(child, grace) end)
-  local captured = {}
+  local child, captured = start("run", argv, all), {}
   if all.stdout == "pipe" then captured.stdout = {} end
   if all.stderr == "pipe" then captured.stderr = {} end
+  local function stop_it() stop_hearing(child, grace, captured) end
+  local _ <close> = asyncio.defer(function() finish(child, stop_it) end)
   if seconds then
     local ok, e = pcall(communicate_within, seconds, child, options.input,
       captured)
     if not ok and asyncio.iserror(e, asyncio.TimeoutError) then
-      stop(child._child, grace)
+      stop_it()
       raise(asyncio.TimeoutError, ("run %s: timed out"):format(argv[1]),
         "ETIMEDOUT", result_of(captured))
     elseif not ok then

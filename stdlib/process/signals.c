@@ -186,7 +186,8 @@ int np_signal_watch(lua_State *L) {
  * process.kill(pid, signal)
  *
  * Sends a signal to any process, or to a group (a negative number). Raises an
- * OSError (`"ESRCH"`, `"EPERM"`).
+ * OSError (`"ESRCH"`, `"EPERM"`). With 0 for the signal it sends nothing and
+ * only raises, or not.
  */
 int np_signal_kill(lua_State *L) {
   lua_Integer pid;
@@ -195,7 +196,8 @@ int np_signal_kill(lua_State *L) {
   if (!is_integer || pid != (pid_t)pid || pid == 0)
     return neap_misuse(L, "kill", "pid must be an integer, not %s",
                              luaL_tolstring(L, 1, NULL));
-  number = np_signal_check(L, 2, "kill");
+  if (lua_isinteger(L, 2) && lua_tointeger(L, 2) == 0) number = 0;
+  else number = np_signal_check(L, 2, "kill");
   neap_permit(L, pid == getpid() ? NEAP_MAY_PROCESS : NEAP_MAY_RUN, "kill",
               NULL);
   if (kill((pid_t)pid, number) < 0)

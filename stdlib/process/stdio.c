@@ -19,7 +19,7 @@
 
 #include "process.h"
 
-#define SPACE ((size_t)64 << 10)
+#define KEPT ((size_t)64 << 10) /* of memory, between two reads */
 
 typedef struct File {
   neap_Handle handle; /* first */
@@ -27,6 +27,7 @@ typedef struct File {
   uv_loop_t *loop;
   neap_Wait wait;
   char *bytes;      /* being read or written */
+  size_t counted;   /* of them, see neap_memory_count */
   size_t size, sent;
   ssize_t result;   /* of the last operation: bytes or a code */
   int fd;           /* 0 before it is opened and when it is closed */
@@ -75,7 +76,13 @@ static void file_close(neap_Handle *h) {
   if (!f->busy) fd_close(f);
 }
 
-static void file_release(neap_Handle *h) { free(((File *)h)->bytes); }
+static void bytes_free(File *f) {
+  free(f->bytes);
+  f->bytes = NULL;
+  (void)neap_memory_count(f->handle.vm, &f->counted, 0); /* cannot fail */
+}
+
+static void file_release(neap_Handle *h) { bytes_free((File *)h); }
 
 const neap_Class np_stdio_class = {"neap.StandardFile", file_close,
                                   file_release};
@@ -101,7 +108,9 @@ static int file_name(lua_State *L) {
 static int operation_start(lua_State *L, File *f, const char *name,
                            int writing, size_t size) {
   int err;
-  char *bytes = realloc(f->bytes, size);
+  char *bytes = NULL;
+  if (neap_memory_count(f->handle.vm, &f->counted, size) == 0)
+    bytes = realloc(f->bytes, size);
   if (bytes == NULL) return fail(L, UV_ENOMEM, name);
   f->bytes = bytes;
   f->size = size;
@@ -118,17 +127,18 @@ static int operation_start(lua_State *L, File *f, const char *name,
 
 static int read_done(lua_State *L, int status);
 
-/* file:_read() -> string, nil at the end */
+/* file:_read(size) -> string, nil at the end */
 static int file_read(lua_State *L) {
   File *f = file_check(L);
-  if (!f->busy && !f->has_result) operation_start(L, f, "read", 0, SPACE);
+  size_t size = (size_t)luaL_checkinteger(L, 2);
+  if (!f->busy && !f->has_result) operation_start(L, f, "read", 0, size);
   if (f->busy) return neap_await(L, &f->wait, read_done);
+  if (f->result > 0)
+    lua_pushlstring(L, f->bytes, (size_t)f->result);
   f->has_result = 0;
   if (f->result < 0) return fail(L, (int)f->result, "read");
-  if (f->result == 0)
-    lua_pushnil(L);
-  else
-    lua_pushlstring(L, f->bytes, (size_t)f->result);
+  if (f->result == 0) lua_pushnil(L);
+  if (f->size > KEPT) bytes_free(f);
   return 1;
 }
 

@@ -177,6 +177,13 @@ test("one that cleans up after SIGTERM may do so", async function()
   equal(file:read "a", "bye\n")
 end)
 
+test("what it says after SIGTERM is read, however much", async function()
+  local e = timed_out([[trap 'head -c 300000 /dev/zero; echo bye; exit' TERM
+    echo begun; while :; do sleep 0.01; done]], {})
+  equal(#e.stdout, #"begun\n" + 300000 + #"bye\n")
+  assert(e.stdout:find "bye\n$")
+end)
+
 test("a whole tree ends with its group", async function()
   local e = timed_out(
     "(trap '' TERM; sleep 61 & echo $! begun; wait) & wait",
@@ -300,6 +307,11 @@ test("user and group", async function()
   equal((await run({"id", "-u"}, {user = tonumber(uid)})).stdout, uid .. "\n")
   equal((await run({"sh", "-c", "id -u; id -g"}, {group = 12345})).stdout,
     "0\n12345\n")
+  result = await run {"sh", "-c", [[command -v setpriv >/dev/null || exit 0
+    setpriv --groups 7,8 ]] .. "/proc/" .. process.pid .. [[/exe -e '
+    await require "neap.process".run({"grep", "^Groups:", "/proc/self/status"},
+      {user = 54321, group = 54322, capture = false})']]}
+  assert(not result.stdout:find "%d", result.stdout)
   expect_error("user 'nosuch' does not exist", run, {"id"}, {user = "nosuch"})
   expect_error("group 'nosuch' does not exist", run, {"id"},
     {group = "nosuch"})

@@ -113,6 +113,21 @@ test("the reads of a file are those of a stream", async function()
     {status = 0, stdout = wanted, stderr = ""})
 end)
 
+test("a long file is read in long pieces", async function()
+  local file <close> = io.tmpfile()
+  file:write(("x"):rep(8 << 20), "\n")
+  file:seek "set"
+  local result = await process.run(script [[
+    local function reads()
+      local file <close> = io.open "/proc/self/io"
+      return tonumber(file and file:read "a":match "syscr: (%d+)" or 0)
+    end
+    local before = reads()
+    print(#await process.stdin:read_all(), reads() - before < 40)
+  ]], {stdin = file})
+  equal(result, {status = 0, stdout = "8388609\ttrue\n", stderr = ""})
+end)
+
 test("mistakes with a file are those with a stream", async function()
   local wrong = script [=[
     for _, call in ipairs {{"read", -1}, {"read", "x"}, {"read_exactly"},
