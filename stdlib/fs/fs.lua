@@ -25,6 +25,7 @@ local fs = {
   readlink = core.readlink,
   realpath = core.realpath,
   utime = core.utime,
+  threads = core.threads,
   scandir = walk.scandir,
   walk = walk.walk,
   glob = require "neap.fs.glob",

@@ -772,6 +772,15 @@ NEAP_API int neap_work_cancelled(void *job);
  * Those that are there already stay. */
 NEAP_API void neap_set_workers(neap_Vm *vm, int n);
 
+/*
+ * How many threads libuv has for files, those of all machines in the process:
+ * 4, or what the environment variable UV_THREADPOOL_SIZE says, or `n`, from 1
+ * to 1024, which starts them. To be called before anything was done with
+ * files, and while no other threads are made or look at the environment. 0, or
+ * UV_EINVAL for another number, or UV_EALREADY (on Linux) if they were there.
+ */
+NEAP_API int neap_set_file_threads(int n);
+
 /* == Other threads: what they may have done in a machine ============== */
 
 /*
