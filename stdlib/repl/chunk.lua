@@ -148,19 +148,24 @@ local function is_incomplete(message)
   return type(message) == "string" and message:find "<eof>$" ~= nil
 end
 
+-- The line is over: more of it cannot end a string that it has begun.
+local function load_lines(text, env)
+  return load(text .. "\n", "=stdin", "t", env)
+end
+
 -- chunk.load(text, env) -> function, whether it is an expression
 --
 -- If the text is no chunk: nil, and either the message or, when more lines
 -- could make it one, nothing.
 function chunk.load(text, env)
   local expression = text:match "^=(.*)" or text
-  local f = load("return " .. expression, "=stdin", "t", env)
+  local f = load_lines("return " .. expression, env)
   if f then return f, true end
   local message
-  f, message = load(text, "=stdin", "t", env)
+  f, message = load_lines(text, env)
   if not f then
     if text:find "^=" then
-      f, message = load("return " .. expression, "=stdin", "t", env)
+      f, message = load_lines("return " .. expression, env)
     end
     if is_incomplete(message) then return nil end
     return nil, message
