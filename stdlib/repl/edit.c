@@ -31,12 +31,16 @@ typedef struct Place {
   int row, column, width;
 } Place;
 
+/* One character: a wide one that does not fit is put into the next row. */
 static void place_advance(Place *p, int cells) {
-  p->column += cells;
-  while (p->column >= p->width) {
-    p->column -= p->width;
+  if (p->column + cells > p->width) {
     p->row++;
+    p->column = 0;
   }
+  p->column += cells;
+  if (p->column < p->width) return;
+  p->row++;
+  p->column = 0;
 }
 
 /* Moves `p` behind `size` bytes of text as libedit shows them. */
@@ -53,10 +57,14 @@ static void place_text(Place *p, const char *text, size_t size) {
       p->row++;
       p->column = 0;
     } else if (c == L'\t') {
-      place_advance(p, 8 - p->column % 8);
+      do
+        place_advance(p, 1);
+      while (p->column % 8 != 0);
+    } else if (wcwidth(c) >= 0) {
+      place_advance(p, wcwidth(c));
     } else {
-      int cells = wcwidth(c);
-      place_advance(p, cells >= 0 ? cells : 2);
+      place_advance(p, 1); /* ^A and the like are two characters */
+      place_advance(p, 1);
     }
   }
 }
@@ -126,11 +134,12 @@ static void print_above(Editor *e) {
   free(text);
 }
 
-/* Goes to the next row if the last output has not ended its own: blanks that
- * do not fit in the row of the cursor have moved it on. */
+/* Goes to the next row if the last output has not ended its own: as many blanks
+ * as a row has fit only behind nothing. (A terminal moves on when something
+ * follows the last of them.) */
 static void fresh_row(Editor *e) {
   if (e->dumb) return;
-  fprintf(e->out, "%*s\r\033[J", np_editor_columns(e) - 1, "");
+  fprintf(e->out, "%*s\r\033[J", np_editor_columns(e), "");
   (void)fflush(e->out);
 }
 
