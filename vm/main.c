@@ -404,12 +404,10 @@ static int run_editor(Host *host, lua_State *L) {
   int n, done = 1;
   if (!has_module("neap.repl")) return 0;
   if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) return 0;
-  signals_edit(1);
   if (neap_load(L, text, sizeof(text) - 1, "=repl", "t") != LUA_OK)
     (void)failure(host, L, 0);
   else if (run(host, L, 0, "repl", &n) == LUA_OK && n > 0)
     done = lua_toboolean(L, -n);
-  signals_edit(0);
   lua_settop(L, 0);
   return done;
 }
@@ -546,6 +544,7 @@ static void run_machine(Host *host) {
   memset(&options, 0, sizeof(options));
   options.size = sizeof(options);
   options.report = on_report;
+  options.terminal = signals_edit;
   options.data = host;
   options.ignore_env = !host->options.environment;
   options.debug = host->options.debug ||

@@ -13,12 +13,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "main_signals.h"
 
 static neap_Vm *volatile interruptible, *volatile dumpable;
 static volatile sig_atomic_t interrupted;
+static int editing;          /* how many sessions at the terminal there are */
+static struct termios modes; /* of the terminal before the first of them */
 
 static void on_dump_signal(int sig) {
   neap_Vm *vm = dumpable;
@@ -68,11 +71,32 @@ static void on_cancel(int sig) {
   if (vm != NULL) neap_interrupt(vm);
 }
 
-void signals_edit(int on) {
+/* From the background the terminal may not be touched, nor need it be. */
+static void on_deadly(int sig) {
+  (void)signal(sig, SIG_DFL);
+  if (tcgetpgrp(STDIN_FILENO) == getpgrp())
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &modes);
+  (void)raise(sig);
+}
+
+static void exchange(int sig, void (*from)(int), void (*to)(int)) {
+  if (handled_by(sig, from)) handle(sig, to);
+}
+
+void signals_edit(neap_Vm *vm, int on) {
+  static const int deadly[] = {SIGHUP, SIGQUIT, SIGTERM};
+  (void)vm;
+  editing += on ? 1 : -1;
+  if (editing != on) return; /* nested */
   if (on)
     handle(SIGINT, on_cancel);
-  else if (handled_by(SIGINT, on_cancel))
-    handle(SIGINT, SIG_DFL);
+  else
+    exchange(SIGINT, on_cancel, interruptible ? on_interrupt : SIG_DFL);
+  int has_modes = on && tcgetattr(STDIN_FILENO, &modes) == 0;
+  for (size_t i = 0; i < sizeof(deadly) / sizeof(*deadly); i++) {
+    if (has_modes) exchange(deadly[i], SIG_DFL, on_deadly);
+    if (!on) exchange(deadly[i], on_deadly, SIG_DFL);
+  }
 }
 
 int signals_reader_is_gone(int fd) {

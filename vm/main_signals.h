@@ -24,8 +24,12 @@ void signals_interrupt(neap_Vm *vm);
 /* 1 if there was one since the last call. */
 int signals_interrupted(void);
 
-/* While a line editor is on, each SIGINT cancels what runs, or the line. */
-void signals_edit(int on);
+/*
+ * While lines are edited at the terminal, each SIGINT cancels what runs, or
+ * the line; and the signals that end the process give the terminal the modes
+ * that it had before. For the options of the machine; may nest.
+ */
+void signals_edit(neap_Vm *vm, int on);
 
 /* Whether nobody can read what is written there any more. */
 int signals_reader_is_gone(int fd);

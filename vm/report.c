@@ -49,6 +49,10 @@ void neap_report(neap_Vm *vm, int kind, const char *text,
 
 int neap_failed(neap_Vm *vm) { return vm->failed; }
 
+void neap_terminal(neap_Vm *vm, int on) {
+  if (vm->terminal != NULL) vm->terminal(vm, on);
+}
+
 /* Lua's warnings, as its own state has them: off until "@on". */
 static void on_warning(void *ud, const char *message, int more) {
   neap_Vm *vm = ud;

@@ -179,6 +179,7 @@ static neap_Options take_options(neap_Vm *vm, const neap_Options *given) {
   vm->resolve = o.resolve;
   vm->write = o.write;
   vm->exit = o.exit;
+  vm->terminal = o.terminal;
   return o;
 }
 

@@ -331,6 +331,7 @@ struct neap_Vm {
   int (*resolve)(lua_State *L, const char *name);
   void (*write)(neap_Vm *vm, int fd, const char *text, size_t length);
   void (*exit)(neap_Vm *vm, int code);
+  void (*terminal)(neap_Vm *vm, int on);
   int attached;          /* to a state that it did not make, see attach.c */
   lua_CFunction os_exit; /* which had this os.exit */
   np_Output outputs[2]; /* io.stdout and io.stderr, if `write` takes them */

@@ -22,6 +22,12 @@ static int repl_spawn(lua_State *L) {
   return 1;
 }
 
+/* core.terminal(on): a session at the terminal begins or has ended */
+static int repl_terminal(lua_State *L) {
+  neap_terminal(neap_vm(L), lua_toboolean(L, 1));
+  return 0;
+}
+
 /* core.set_main(task): an interrupt goes to it */
 static int repl_set_main(lua_State *L) {
   neap_set_main(L, 1);
@@ -121,6 +127,7 @@ static const luaL_Reg functions[] = {
     {"editor", np_editor_open},
     {"spawn", repl_spawn},
     {"set_main", repl_set_main},
+    {"terminal", repl_terminal},
     {"error_text", repl_error_text},
     {"keep_source", repl_keep_source},
     {"modules", repl_modules},

@@ -73,6 +73,7 @@ local function new_terminal(env)
     colour = term ~= nil and term ~= "" and term ~= "dumb"
       and not is_set "NO_COLOR",
   }, Terminal)
+  core.terminal(true)
   load_history(editor, self.history)
   return self
 end
@@ -104,13 +105,22 @@ local function took_cancel()
   asyncio.current_task():uncancel()
 end
 
+-- Between two \1 stands what takes no room, which is the colours. libedit
+-- drops those that nothing follows, so they go before the last character.
+local function mark_colours(prompt)
+  local text, last, off = prompt:match("^(.*)(" .. utf8.charpattern ..
+    ")(\27%[[%d;]*m)$")
+  if text then prompt = text .. off .. last end
+  return (prompt:gsub("\27%[[%d;]*m", "\1%0\1"):gsub("\1\1", ""))
+end
+
 -- A line; nil at the end; false if it was given up.
 function Terminal:read(prompt)
   local editor = self.editor
   if self.colour and not prompt:find "\27" then
-    prompt = "\1\27[1m\1" .. prompt .. "\1\27[0m\1"
+    prompt = "\27[1m" .. prompt .. "\27[0m"
   end
-  editor:_start(prompt)
+  editor:_start(mark_colours(prompt))
   while true do
     local ok, what, text, cursor = asyncio.catch(await, editor:_next())
     if not ok then
@@ -142,7 +152,9 @@ function Terminal:remember(text)
 end
 
 function Terminal:close()
-  if not self.editor:closed() then self.editor:close() end
+  if self.editor:closed() then return end
+  self.editor:close()
+  core.terminal(false)
 end
 
 -- == A stream ===========================================================
@@ -388,10 +400,10 @@ end
 -- - `env`: the table in which lines run (`_G`).
 -- - `banner`: a text that is shown first.
 --
--- At the terminal an interrupt (Ctrl-C) goes to the line that runs, if the
--- host has its signal handler call `neap_interrupt`. Over a stream there are
--- no editing, no colours and no interrupts; `print` in a line writes to the
--- stream, `_` belongs to the session, and other globals to `env`. Such a
+-- At the terminal an interrupt (Ctrl-C) goes to the line that runs; a host has
+-- to see to that (`terminal` in its `neap_Options`), neap does. Over a stream
+-- there are no editing, no colours and no interrupts; `print` in a line writes
+-- to the stream, `_` belongs to the session, and other globals to `env`. Such a
 -- session ends when the other side shuts down or is gone. Cancelling the task
 -- of a session cancels the line that it runs.
 --

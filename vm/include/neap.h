@@ -92,6 +92,11 @@ typedef struct neap_Options {
   void (*exit)(neap_Vm *vm, int code);
   const struct neap_Limits *limits; /* copied; NULL: none, see below */
   const struct neap_Sandbox *sandbox; /* copied; NULL: none, see below */
+  /* Called with 1 when a session at the process's terminal begins (neap.repl)
+   * and with 0 when it has ended; they may nest. Meanwhile every SIGINT should
+   * become a neap_interrupt, and a signal that ends the process should leave
+   * the terminal's modes as they are at the call. May not raise. */
+  void (*terminal)(neap_Vm *vm, int on);
 } neap_Options;
 
 /*
@@ -133,6 +138,10 @@ NEAP_API void *neap_data(neap_Vm *vm);
  * NEAP_REPORT_ERROR counts for neap_failed. */
 NEAP_API void neap_report(neap_Vm *vm, int kind, const char *text,
                           const char *traceback);
+
+/* Tells the host that a session at the terminal begins or has ended: see
+ * `terminal` in the options. For modules that edit lines. */
+NEAP_API void neap_terminal(neap_Vm *vm, int on);
 
 /* 1 once an error was reported that nobody retrieved. */
 NEAP_API int neap_failed(neap_Vm *vm);

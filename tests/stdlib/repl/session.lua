@@ -49,6 +49,19 @@ test("a statement takes the lines that it needs", async function()
     "> for i = 1, 2 do\n>> print(i)\n>> end\n1\n2\n> ^D")
 end)
 
+test("a string ends in its line, a long one where it ends", async function()
+  equal((session "x = 'abc\n'a\\\nb'\n[[c\nd]]\n"), [=[
+> x = 'abc
+stdin:1: unfinished string near ''abc'
+> 'a\
+>> b'
+"a\nb"
+> [[c
+>> d]]
+"c\nd"
+> ^D]=])
+end)
+
 test("_ holds the last values", async function()
   equal(session "5, 6\n_ + _2\n_2\n",
     "> 5, 6\n5       6\n> _ + _2\n11\n> _2\nnil\n> ^D")
@@ -110,16 +123,29 @@ test("a line of several rows is redrawn as well", async function()
   assert(t:text():find("\n> X = 'abcdefghijabcdefghijabc\n", 1, true))
 end)
 
+test("wide characters that do not fit in a row are counted", async function()
+  local t <close> = open{cols = 20}
+  t:enter "go = asyncio.Event()"
+  t:enter "async function f() await go:wait() print 'now' end"
+  t:enter "n = asyncio.create_task(f()) n = nil"
+  t:enter "asyncio.get_running_loop():call_later(0.1, go.set, go) n = 1"
+  t:put("x = 'abc" .. ("日"):rep(15))
+  t:see "\nnow\n> x ="
+  equal(select(2, t:text():gsub("> x = 'abc", "")), 1)
+end)
+
 test("a prompt begins its row, whatever was written before", async function()
   local t <close> = open()
   t:enter "io.write 'unfinished' x = 1"
   t:enter "io.stderr:write(('x'):rep(79)) x = 1"
   t:enter "io.write(('y'):rep(80)) x = 1"
+  t:enter "io.write 'z' x = 1"
   t:enter "x"
   t:see "\n1\n"
   assert(t:text():find("\nunfinished\n> io", 1, true))
+  assert(t:text():find("\nz\n> x\n", 1, true))
   assert(t:text():find("x\n> io", 1, true))
-  assert(t:text():find("y\n> x\n", 1, true))
+  assert(t:text():find("y\n> io", 1, true))
 end)
 
 test("Ctrl-C gives the line up", async function()
@@ -231,6 +257,15 @@ test("colours are there unless NO_COLOR is set", async function()
   assert(not dumb.raw:find "\27")
 end)
 
+test("prompts have colours, what is typed has none", async function()
+  local t <close> = open{env = {NO_COLOR = ""}}
+  t:enter "_PROMPT = '\\27[32m> \\27[0m'"
+  assert(t.raw:find("\27[1m>\27[0m ", 1, true))
+  t:enter "1"
+  t:prompt()
+  assert(t.raw:find("\27[32m>\27[0m ", 1, true))
+end)
+
 test("a stop and another size of the window are survived", async function()
   local t <close> = open()
   t:put "x = 'before"
@@ -256,4 +291,32 @@ test("the script and the options come first", async function()
   local t <close> = open{argv = {"-i", "-e", "x = 5"}}
   t:enter "x"
   t:see "\n5\n"
+end)
+
+test("a signal that ends it leaves the terminal as it was", async function()
+  for _, name in ipairs{"TERM", "HUP", "QUIT"} do
+    local t <close> = open{after = "echo status $?; stty -a"}
+    t:enter(("function stop() io.popen 'kill -%s $PPID' end"):format(name))
+    t:enter "asyncio.get_running_loop():call_later(0.1, stop) x = 1"
+    t:type "x = 'half a line"
+    t:ends()
+    local status = tonumber(t:text():match "status (%d+)")
+    assert(status > 128, status)
+    assert(t:text():find " icanon ", t:text())
+    assert(t:text():find " echo ", t:text())
+  end
+end)
+
+test("a program's own session sees every Ctrl-C, too", async function()
+  local t <close> = open{argv = {"-e", "await require 'neap.repl'.run()"}}
+  for _ = 1, 3 do
+    t:put "never"
+    t:type "\3"
+    t:prompt()
+  end
+  t:enter "1 + 1"
+  t:see "\n2\n"
+  t:prompt()
+  t:type "\4"
+  equal(t:ends(), 0)
 end)

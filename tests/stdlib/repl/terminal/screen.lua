@@ -2,7 +2,8 @@
 screen.lua - a terminal for tests: neap behind a pseudo-terminal, and what a
 person would see of it.
 
-  local t <close> = open{rows=, cols=, env={}, argv={}}
+  local t <close> = open{rows=, cols=, env={}, argv={}, after=}
+                      `after` is for the shell, when neap has ended
   t:see(text)         waits until the screen has the text
   t:at(text)          waits until the cursor's line is the text, to the cursor
   t:prompt()          the same for a prompt with nothing behind it
@@ -194,7 +195,11 @@ local function open(options)
     ASAN_OPTIONS = os.getenv "ASAN_OPTIONS",
   }
   for name, value in pairs(options.env or {}) do env[name] = value end
-  local child = process.spawn({interpreter, table.unpack(options.argv or {})},
+  local argv = {interpreter, table.unpack(options.argv or {})}
+  if options.after then
+    argv = {"sh", "-c", '"$@"; ' .. options.after, "sh", table.unpack(argv)}
+  end
+  local child = process.spawn(argv,
     {pty = true, rows = rows, cols = cols, env = env})
   local self = setmetatable({
     child = child, screen = new_screen(rows, cols), raw = "",
