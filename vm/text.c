@@ -94,10 +94,39 @@ static void add_quote(lua_State *L, int index, const char *traceback) {
   lua_concat(L, 3);
 }
 
+static void group_text(lua_State *L, int index);
+
+/* Adds to the text on top what led to the error at `index`, from the last
+ * cause to the first. That a timeout has cancelled is no news. */
+static void add_causes(lua_State *L, int index) {
+  enum { MOST = 10 };
+  int text = lua_gettop(L), cause = text + 1;
+  luaL_checkstack(L, 10, NULL);
+  lua_pushvalue(L, index);
+  for (int i = 0; i < MOST && np_error_test(L, cause); i++) {
+    lua_getfield(L, cause, "cause");
+    lua_replace(L, cause);
+    if (lua_isnil(L, cause) || np_error_is(L, cause, "CancelledError")) break;
+    if (np_error_test(L, cause)) lua_getfield(L, cause, "traceback");
+    else lua_pushnil(L);
+    (void)message_text(L, cause);
+    add_quote(L, cause, lua_tostring(L, cause + 1));
+    group_text(L, cause);
+    int traced = lua_isstring(L, cause + 1);
+    lua_pushfstring(L, "%s\ncaused by %s%s%s", lua_tostring(L, text),
+                    lua_tostring(L, cause + 2), traced ? "\n" : "",
+                    traced ? lua_tostring(L, cause + 1) : "");
+    lua_replace(L, text);
+    lua_settop(L, cause);
+  }
+  lua_settop(L, text);
+}
+
 /* Adds the errors of a group and their tracebacks to the text on top. */
 static void group_text(lua_State *L, int index) {
   int i, text = lua_gettop(L), n;
   if (!np_error_is(L, index, "ExceptionGroup")) return;
+  luaL_checkstack(L, 10, NULL);
   lua_getfield(L, index, "errors");
   lua_getfield(L, index, "traces");
   n = lua_istable(L, text + 1) ? (int)lua_rawlen(L, text + 1) : 0;
@@ -112,6 +141,7 @@ static void group_text(lua_State *L, int index) {
     group_text(L, text + 3);
     lua_pushfstring(L, "%d: %s%s%s", i, lua_tostring(L, text + 5),
                     trace != NULL ? "\n" : "", trace != NULL ? trace : "");
+    add_causes(L, text + 3);
     luaL_gsub(L, lua_tostring(L, -1), "\n", "\n  ");
     lua_pushfstring(L, "%s\n  %s", lua_tostring(L, text),
                     lua_tostring(L, -1));
@@ -182,6 +212,7 @@ void np_error_text(lua_State *L, int index, int task, int quoted) {
                     lua_tostring(L, top + 1));
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);
+  add_causes(L, index);
 }
 
 void neap_error_text(lua_State *L, int index, int task) {

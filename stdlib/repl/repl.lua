@@ -240,6 +240,11 @@ end
 -- Without our own frames, and with what is in a table that was raised.
 function Session:error_text(e, task)
   local text, lines = core.error_text(e, task), {}
+  -- Where the task of the line was spawned.
+  if task then
+    local own, causes = text:match "^(.-)(\ncaused by .*)$"
+    text = (own or text):gsub("\n%s+spawned at [^\n]*$", "") .. (causes or "")
+  end
   if type(e) == "table" and text:find "^%(error object" then
     local value = show.value(e, {width = self.front:columns()})
     text = "error: " .. value .. text:gsub("^[^\n]*", "", 1)
@@ -247,8 +252,6 @@ function Session:error_text(e, task)
   for line in (text .. "\n"):gmatch "(.-)\n" do
     if not line:find "^%s+.*stdlib/repl/" then lines[#lines + 1] = line end
   end
-  -- Where the task of the line was spawned.
-  if task and lines[#lines]:find "^%s+spawned at " then lines[#lines] = nil end
   if lines[#lines] == "stack traceback:" then lines[#lines] = nil end
   return table.concat(lines, "\n")
 end
