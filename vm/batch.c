@@ -9,7 +9,7 @@
  * made (np_batch_show). Order and numbers are what they would be for as many
  * calls of create_task.
  */
-#include "vm.h"
+#include "limits.h"
 
 /* == Sinks ============================================================ */
 
@@ -89,7 +89,7 @@ static void lose_next(neap_Vm *vm, np_Batch *b) {
   b->id++;
   take_object(vm->store, b, ++b->at);
   lua_pop(vm->store, 1);
-  vm->nlive--;
+  if (--vm->nlive == 0) np_limits_idle(vm);
   vm->ntasks--;
   b->lost(b->sink, b->at);
 }
@@ -157,7 +157,7 @@ int np_batch_next(lua_State *L) {
 int np_batch_start(neap_Vm *vm, np_Batch *b) {
   vm->ntasks += b->n;
   vm->nscheduled++;
-  if (np_reserve(vm) < 0) {
+  if (np_reserve(vm) < 0 || np_limits_born(vm, &b->born) < 0) {
     vm->ntasks -= b->n;
     vm->nscheduled--;
     return UV_ENOMEM;
@@ -168,7 +168,6 @@ int np_batch_start(neap_Vm *vm, np_Batch *b) {
   vm->ids += b->n;
   vm->nlive += b->n;
   b->parent = vm->current != NULL ? (uint32_t)vm->current->id : 0;
-  b->born = (uint32_t)uv_now(vm->loop);
   b->prev = vm->batches_last;
   if (b->prev != NULL) b->prev->next = b;
   else vm->batches = b;

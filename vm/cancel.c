@@ -13,6 +13,10 @@
 void np_cancel_push(lua_State *L, neap_Task *t) {
   neap_Vm *vm = t->vm;
   const char *message = "the task was cancelled";
+  if (np_ended_by_limit(vm)) {
+    np_limits_push(L);
+    return;
+  }
   if (t->flags & NP_T_INTERRUPTED) message = "interrupted!";
   else if (t->flags & NP_T_BROKEN) message = "not enough memory";
   vm->cancels = 1;

@@ -26,7 +26,7 @@
 static const char *const names[] = {
   "", "STEP_INSTRUCTIONS", "STEP_SECONDS", "TASK_INSTRUCTIONS",
   "TASK_SECONDS", "INSTRUCTIONS", "SECONDS", "FINISH_SECONDS", "DEPTH",
-  "STOPPED"};
+  "TASK_LIFE_SECONDS", "STOPPED"};
 
 static void on_count(lua_State *L, lua_Debug *ar);
 
@@ -113,6 +113,10 @@ static void describe(lua_State *L, const neap_Limits *m, int what) {
   case NP_STOP_FINISH_SECONDS:
     lua_pushfstring(L, "clean-up at the end may take %f seconds",
                     m->finish_seconds);
+    break;
+  case NP_STOP_TASK_LIFE_SECONDS:
+    lua_pushfstring(L, "a task may live for %f seconds",
+                    m->task_life_seconds);
     break;
   case NP_STOP_HOST:
     lua_pushliteral(L, "the machine was stopped");
@@ -271,8 +275,10 @@ void np_limits_enter(neap_Vm *vm) {
   if (l == NULL || l->depth++ > 0) return;
   l->step = 0;
   if (l->timed) l->began = uv_hrtime();
-  if (l->spent == NP_STOP_NONE) return;
   l->stop = l->spent;
+  if (l->stop == NP_STOP_NONE && vm->current != NULL &&
+      vm->current->flags & NP_T_LATE)
+    l->stop = NP_STOP_TASK_LIFE_SECONDS;
   l->left = GRACE;
 }
 
@@ -295,6 +301,58 @@ void np_limits_leave_task(neap_Vm *vm) {
 
 int np_limits_status(const np_Future *f, int status) {
   return f->flags & NP_F_LIMIT || np_spent(f->vm) ? NEAP_ELIMIT : status;
+}
+
+/* == Lives ============================================================ */
+
+static uint64_t life(const np_Limits *l) {
+  double ms = l->max.task_life_seconds * 1e3;
+  return ms < 1e9 ? (uint64_t)ms : 1000000000;
+}
+
+static int alarm_after(neap_Vm *vm, uint64_t now, uint64_t ms) {
+  return neap_timer_start(vm, &vm->limits->life, now + (ms + 1) * 1000000);
+}
+
+/* Wakes the task, whatever it waits for and whoever keeps that going. */
+static void end_life(neap_Vm *vm, neap_Task *t) {
+  t->flags |= NP_T_LATE;
+  (void)np_task_cancel(t);
+  t->flags |= NP_T_MUST_CANCEL;
+  if (t->awaiting == NULL || t->link.next == NULL) return;
+  np_unlink(&t->link);
+  np_ready(vm, &t->link.node);
+}
+
+static void on_life(neap_Vm *vm, neap_Timer *timer) {
+  np_Limits *l = vm->limits;
+  uint64_t now = uv_hrtime(), most = life(l), next = most;
+  neap_Task *t;
+  (void)timer;
+  for (t = vm->tasks; t != NULL; t = t->next) {
+    uint32_t age = (uint32_t)(now / 1000000) - t->born;
+    if (t->flags & NP_T_LATE) continue;
+    if (age >= most) end_life(vm, t);
+    else if (most - age < next) next = most - age;
+  }
+  if (vm->nlive > 0 && alarm_after(vm, now, next) < 0)
+    np_limits_spend(vm, NP_STOP_TASK_LIFE_SECONDS);
+}
+
+int np_limits_born(neap_Vm *vm, uint32_t *born) {
+  np_Limits *l = vm->limits;
+  uint64_t now;
+  *born = (uint32_t)uv_now(vm->loop);
+  if (l == NULL || !(l->max.task_life_seconds > 0)) return 0;
+  now = uv_hrtime(); /* the loop's clock may have stood still for long */
+  *born = (uint32_t)(now / 1000000);
+  if (np_heap_test((np_HeapNode *)&l->life)) return 0;
+  l->life.fire = on_life;
+  return alarm_after(vm, now, life(l));
+}
+
+void np_limits_idle(neap_Vm *vm) {
+  if (vm->limits != NULL) neap_timer_stop(vm, &vm->limits->life);
 }
 
 /* == Pieces =========================================================== */
@@ -362,8 +420,8 @@ static int is_none(const neap_Limits *max) {
   memset(&m, 0, sizeof m);
   memcpy(&m, max, max->size < sizeof m ? max->size : sizeof m);
   return !is_hooked(&m) && m.memory == 0 && m.finish_seconds <= 0 &&
-         m.tasks == 0 && m.handles == 0 && m.files == 0 && m.sockets == 0 &&
-         m.processes == 0;
+         m.task_life_seconds <= 0 && m.tasks == 0 && m.handles == 0 &&
+         m.files == 0 && m.sockets == 0 && m.processes == 0;
 }
 
 int np_limits_new(neap_Vm *vm, const neap_Limits *max) {

@@ -18,7 +18,7 @@ enum {
   NP_STOP_STEP_INSTRUCTIONS, NP_STOP_STEP_SECONDS,
   NP_STOP_TASK_INSTRUCTIONS, NP_STOP_TASK_SECONDS,
   NP_STOP_INSTRUCTIONS, NP_STOP_SECONDS, NP_STOP_FINISH_SECONDS,
-  NP_STOP_DEPTH, NP_STOP_HOST
+  NP_STOP_DEPTH, NP_STOP_TASK_LIFE_SECONDS, NP_STOP_HOST
 };
 
 typedef struct np_Limits {
@@ -39,6 +39,7 @@ typedef struct np_Limits {
   uint64_t seed;
   uint64_t patience;   /* when an interrupt is raised, or 0 */
   neap_Timer timer;    /* of the clean-up at the end */
+  neap_Timer life;     /* when the next task has lived for too long */
   lua_State *finalizer; /* runs what __gc has: see finalizer.c */
   size_t kinds[3];     /* open handles, by NEAP_KIND_* */
 } np_Limits;
@@ -91,6 +92,11 @@ void np_limits_spend(neap_Vm *vm, int what);
 /* Clean-up at the end begins: it has its own time. */
 void np_limits_finish(neap_Vm *vm);
 void np_limits_finished(neap_Vm *vm);
+
+/* The life of a task begins, in ms of the clock; 0 or UV_ENOMEM. The last one
+ * has ended. */
+int np_limits_born(neap_Vm *vm, uint32_t *born);
+void np_limits_idle(neap_Vm *vm);
 
 /* Pushes the error of the limit that was reached. */
 void np_limits_push(lua_State *L);

@@ -76,14 +76,13 @@ static neap_Task *enter(neap_Vm *vm, int line, uint32_t source) {
   neap_Task *t = np_task_blank(vm);
   if (t == NULL) return NULL;
   vm->ntasks++;
-  if (np_reserve(vm) < 0) {
+  if (np_reserve(vm) < 0 || np_limits_born(vm, &t->born) < 0) {
     vm->ntasks--;
     discard(vm, t);
     return NULL;
   }
   t->id = ++vm->ids;
   t->parent = vm->current != NULL ? (uint32_t)vm->current->id : 0;
-  t->born = (uint32_t)uv_now(vm->loop);
   t->line = line;
   t->source = source;
   append(vm, t);
@@ -343,7 +342,7 @@ static void forget(neap_Vm *vm, int table, uint32_t slot) {
 static int tell(neap_Vm *vm, neap_Task *t) {
   int later = t->sink != NULL && t->sink->ended(t->sink, t);
   t->flags |= NP_T_ENDED;
-  vm->nlive--;
+  if (--vm->nlive == 0) np_limits_idle(vm);
   if (vm->main_before == t) vm->main_before = NULL;
   if (vm->main == t) {
     vm->main = vm->main_before;

@@ -132,7 +132,8 @@ enum {
   NP_T_EXITING = 256,    /* it called os.exit(code, true) */
   NP_T_FINISHING = 512,  /* the machine ends: cancelled for that */
   NP_T_PASSING = 1024,   /* it is handing a cancel on just now */
-  NP_T_BROKEN = 2048     /* cancelled because memory ran out */
+  NP_T_BROKEN = 2048,    /* cancelled because memory ran out */
+  NP_T_LATE = 4096       /* it has lived for too long: see limits.c */
 };
 
 struct neap_Task {
@@ -148,7 +149,7 @@ struct neap_Task {
   neap_Task *sink_prev, *sink_next; /* those of its sink */
   uint64_t id;
   uint32_t parent; /* id of the task that spawned it, 0 if none */
-  uint32_t born;   /* ms of the loop's clock */
+  uint32_t born;   /* ms of the clock */
   uint32_t number; /* for its sink: which child it is */
   uint32_t turn;
   uint32_t slot;   /* its place in the tables of the store */

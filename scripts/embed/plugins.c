@@ -2,12 +2,13 @@
  * plugins.c - plugins, each in a limited and sandboxed machine of its own.
  *
  * They come from strangers: one is honest, one reads what it must not, one
- * computes for ever and will not stop, one fills the memory. None of them
- * harms the host or another plugin.
+ * computes for ever and will not stop, one waits for ever, one fills the
+ * memory. None of them harms the host or another plugin.
  *
  * --> greeter: hello, world
  * --> thief: plugin:2: read_file /a/key: not permitted (--allow-read=/a/key)
  * --> spinner: stopped, limit STEP_INSTRUCTIONS
+ * --> sleeper: stopped, limit TASK_LIFE_SECONDS
  * --> hog: not enough memory
  * --> greeter: hello, again
  */
@@ -15,10 +16,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PLUGINS = 4 };
+enum { PLUGINS = 5 };
 
 static const char *const names[PLUGINS] = {"greeter", "thief", "spinner",
-                                           "hog"};
+                                           "sleeper", "hog"};
 static const char *const scripts[PLUGINS] = {
     "function run(whom)\n"
     "  return 'hello, ' .. await asyncio.sleep(0.001, whom)\n"
@@ -30,6 +31,9 @@ static const char *const scripts[PLUGINS] = {
     "  while true do pcall(function() while true do end end) end\n"
     "end",
     "function run()\n"
+    "  while true do asyncio.catch(await, asyncio.Future()) end\n"
+    "end",
+    "function run()\n"
     "  local all = {}\n"
     "  while true do all[#all + 1] = {} end\n"
     "end"};
@@ -39,6 +43,7 @@ static neap_Vm *plugin_new(void) {
   neap_Limits limits = {.size = sizeof limits,
                         .memory = 4 << 20,
                         .step_instructions = 10000000,
+                        .task_life_seconds = 0.5,
                         .finish_seconds = 1,
                         .tasks = 100,
                         .handles = 20};

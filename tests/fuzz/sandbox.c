@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <uv.h>
 
 static const char *const lines[] = {
   "local a, b, c = 1, {}, 'x'", "a = b", "b = c", "c = a", "a, b = b, a",
@@ -57,7 +56,44 @@ static const char *const lines[] = {
   "a = process.spawn{'touch', '/tmp/neap-fuzz-escaped'}",
   "a = net.connect('127.0.0.1', 1)", "a = net.listen{host = '127.0.0.1'}",
   ("local fs, net, process = require 'neap.fs', require 'neap.net',\n"
-   "  require 'neap.process'")};
+   "  require 'neap.process'"),
+  "await asyncio.Future()", "asyncio.catch(await, asyncio.sleep(1e6))",
+  "await asyncio.shield(a)", "await asyncio.wait_for(a, 1e6)",
+  "await asyncio.wait({a})", "await asyncio.gather(a, b)", "await b",
+  "for x in asyncio.as_completed({a}) do b = x end", "a:cancel() await a",
+  "a = asyncio.Lock()", "await a:acquire()", "a:release()",
+  "a = asyncio.Condition()", "await a:wait()", "a:notify_all()",
+  "a = asyncio.Barrier(2)", "a = asyncio.Event()", "await a:get()",
+  "b:set_result(a, b, c)", "b:set_exception(a)", "b = a:exception()",
+  "asyncio.current_task():cancel()", "asyncio.dump_tasks()",
+  "for _, t in ipairs(asyncio.all_tasks()) do t:cancel() end",
+  "a = coroutine.wrap(function() await asyncio.sleep(0) end)",
+  "a = coroutine.create(function() await asyncio.Future() end)",
+  "for k in coroutine.wrap(a) do b = k end", "coroutine.wrap(a)(b)",
+  "setmetatable(a, {__await = b})", "setmetatable(a, {__mode = 'k'})",
+  "setmetatable(a, {__gc = b}) a = nil collectgarbage()",
+  "getmetatable('').__index = a", "getmetatable('').__add = b", "b = c + c",
+  "string.rep = a", "table.unpack = a", "error = a", "select = b",
+  "setmetatable(_G, {__index = a, __newindex = b})", "_ENV = a",
+  "package.loaded['neap.fs'] = nil", "package.preload.x = a require 'x'",
+  "package.searchers[1] = a", "package.path = c", "asyncio.defer = a",
+  "asyncio.Error.new = a", "asyncio.Error.__index = a", "b = a[1]:find(c)",
+  "for k, v in pairs(getmetatable(a) or {}) do pcall(v, a, b) end",
+  "a = require 'neap.arguments'", "a, b = net.pair()", "await a:write(c)",
+  "await b:read(1)", "b = await a:read_until(c)", "a:close()",
+  "asyncio.create_task(async(function() await a:read_all() end)())",
+  "local _ <close> = a", "local _ <close>, x = net.pair()",
+  "a = asyncio.ContextVar(c)", "a:set(b)", "b = a:get()",
+  "a = table.pack(table.unpack({}, 1, 100000))", "a = a[#a]", "b(a, a, a)",
+  "for i = 1, 1e5 do a[i] = '' end", "c = table.concat(a)",
+  "for i = 1, #a do a[i] = nil end", "while true do next(a) end",
+  "for k in c:gmatch(c) do b = k end", "c = c:format(a, b, c)",
+  "c = c:pack(1, 2, 3)", "a = {c:unpack(c)}", "c = utf8.char(0x7fffffff)",
+  "for p in utf8.codes(c) do a = p end", "c = load", "c = '\\27Lua'",
+  "c = string.rep('(', 200)", "a = load(function() return c end)",
+  "fs.watch '/tmp'", "for e in fs.walk '/' do a = e end",
+  "a = fs.temp_dir()", "a = net.resolve 'localhost'",
+  "a = net.connect{path = '/tmp/neap-fuzz'}", "a = net.listen{path = c}"};
 
 #define ESCAPED "/tmp/neap-fuzz-escaped"
 #define LINES (sizeof lines / sizeof *lines)
@@ -67,13 +103,6 @@ static void on_write(neap_Vm *vm, int fd, const char *text, size_t length) {
   (void)fd;
   (void)text;
   (void)length;
-}
-
-/* No limit counts the time that a script only waits: the host ends that. */
-#define PATIENCE 50 /* milliseconds */
-
-static void on_patience(uv_timer_t *timer) {
-  neap_stop(timer->data);
 }
 
 /* Pushes the script that the numbers mean. */
@@ -117,6 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                      .step_instructions = 200000,
                                      .instructions = 2000000,
                                      .seconds = 2,
+                                     .task_life_seconds = 0.05,
                                      .finish_seconds = 0.2,
                                      .tasks = 50,
                                      .handles = 50};
@@ -124,26 +154,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   neap_Options options = {.size = sizeof options, .limits = &limits,
                           .sandbox = &sandbox, .write = on_write};
   Input in = {data, size};
-  uv_timer_t patience;
-  uv_loop_t loop;
   neap_Vm *vm;
   lua_State *L;
-  if (uv_loop_init(&loop) < 0) abort();
-  options.loop = &loop;
   vm = neap_vm_new(&options);
   if (vm == NULL) abort();
   L = neap_state(vm);
-  uv_timer_init(&loop, &patience);
-  patience.data = vm;
-  uv_timer_start(&patience, on_patience, PATIENCE, PATIENCE);
   lua_pushcfunction(L, run);
   lua_pushlightuserdata(L, &in);
   (void)lua_pcall(L, 1, 0, 0);
-  uv_close((uv_handle_t *)&patience, NULL);
   neap_vm_free(vm);
-  while (uv_run(&loop, UV_RUN_DEFAULT) != 0) {
-  }
-  if (uv_loop_close(&loop) < 0) abort();
   if (access(ESCAPED, F_OK) == 0) abort();
   return 0;
 }

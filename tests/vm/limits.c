@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
 static int failures;
 
@@ -364,6 +365,84 @@ static void test_depth(void) {
   neap_vm_free(host.vm);
 }
 
+/* == Lives ============================================================ */
+
+/* Scripts that only wait. */
+static const char *const waiting[] = {
+  "await asyncio.Future()",
+  "await asyncio.sleep(1e6)",
+  "while true do await asyncio.sleep(0) end",
+  "while true do await asyncio.sleep(0.001) end",
+  "while true do asyncio.catch(await, asyncio.sleep(1e6)) end",
+  "while true do asyncio.catch(function() await asyncio.Future() end) end",
+  "while true do pcall(function() await asyncio.Queue():get() end) end",
+  "await asyncio.shield(asyncio.sleep(1e6))",
+  "await asyncio.gather(asyncio.sleep(1e6), asyncio.sleep(1e6))",
+  "await asyncio.wait({asyncio.create_task(asyncio.sleep(1e6))})",
+  "await asyncio.wait_for(asyncio.sleep(1e6), 1e6)",
+  "local _ <close> = asyncio.timeout(1e6) await asyncio.sleep(1e6)",
+  "local l = asyncio.Lock() await l:acquire() await l:acquire()",
+  "local tg <close> = asyncio.TaskGroup()\n"
+  "tg:create_task(asyncio.sleep(1e6))",
+  "local _ <close> = asyncio.defer(function() await asyncio.sleep(1e6) end)\n"
+  "await asyncio.sleep(1e6)",
+  "for v in coroutine.wrap(function() await asyncio.sleep(1e6) end) do end",
+  "local a, b = require 'neap.net'.pair() await b:read(1)",
+  "local a, b = require 'neap.net'.pair()\n"
+  "while true do await a:write(('x'):rep(100000)) end",
+  "await require 'neap.process'.run{'sleep', '1000'}",
+  "local stubborn = asyncio.create_task((async function()\n"
+  "  while true do asyncio.catch(await, asyncio.sleep(1e6)) end end)())\n"
+  "await stubborn",
+  "local a, b\n"
+  "a = asyncio.create_task((async function() await b end)())\n"
+  "b = asyncio.create_task((async function() await a end)())\n"
+  "await a",
+  "require 'endless'",
+  NULL};
+
+static void test_life(void) {
+  neap_Limits limits = {.size = sizeof limits, .task_life_seconds = 0.02,
+                        .step_instructions = 300000, .finish_seconds = 0.1};
+  static const neap_Module modules[] = {
+    {"endless", NULL, "await asyncio.Future()", 22, NULL},
+    {NULL, NULL, NULL, 0, NULL}};
+  size_t i;
+  for (i = 0; waiting[i] != NULL; i++) {
+    Host host;
+    host_open(&host, &limits);
+    neap_preload(host.L, modules);
+    expect(run(&host, waiting[i]) == NEAP_ELIMIT, waiting[i]);
+    expect(has_code(&host, "TASK_LIFE_SECONDS"), waiting[i]);
+    neap_run(host.vm); /* what it has started ends as well */
+    expect(run(&host, "return await asyncio.sleep(0, 1)") == LUA_OK,
+           waiting[i]);
+    neap_vm_free(host.vm);
+  }
+}
+
+/* A life begins with the task: not when the loop was last looked at. It holds
+ * the loop only as long as there are tasks. */
+static void test_life_begins(void) {
+  neap_Limits limits = {.size = sizeof limits, .task_life_seconds = 1000};
+  uv_loop_t loop;
+  neap_Options options = {.size = sizeof options, .limits = &limits,
+                          .loop = &loop};
+  Host host;
+  int n;
+  uv_loop_init(&loop);
+  host.vm = neap_vm_new(&options);
+  host.L = neap_state(host.vm);
+  loop.time -= 2000000; /* as if it had not run for so long */
+  expect(run(&host, "return await asyncio.sleep(0, 1)") == LUA_OK, "begins");
+  expect(luaL_loadstring(host.L, "await_nothing = 1") == LUA_OK, "begins");
+  expect(neap_begin(host.L, 0, NULL, &n) == LUA_OK, "begins");
+  uv_run(&loop, UV_RUN_DEFAULT);
+  expect(uv_loop_alive(&loop) == 0, "begins");
+  neap_vm_free(host.vm);
+  uv_loop_close(&loop);
+}
+
 /* == Callbacks, finalizers, the end =================================== */
 
 static void test_callback(void) {
@@ -673,6 +752,8 @@ int main(int argc, char **argv) {
   test_machine(0, 300000, "INSTRUCTIONS");
   test_machine(0.02, 0, "SECONDS");
   test_depth();
+  test_life();
+  test_life_begins();
   test_callback();
   test_end();
   test_finalizers();

@@ -156,8 +156,9 @@ NEAP_API void neap_set_debug(neap_Vm *vm, int on);
  * Set `size` to sizeof(neap_Limits); what is zero is not limited.
  *
  * A step is what runs between two waits of a task, or one callback; a task's
- * time is that of its steps, the machine's that of all. When one of these is
- * used up, the script is stopped where it is. It cannot catch that: its
+ * time is that of its steps, the machine's that of all, and its life is all
+ * the time until it ends, looked at while it waits. When one of these is used
+ * up, the script is stopped where it is. It cannot catch that: its
  * `<close>` handlers run a little longer, but cannot wait. The task fails
  * with a LimitError whose `code` is the field's name in capitals, such as
  * "STEP_SECONDS", and neap_wait gives NEAP_ELIMIT. After a limit of the
@@ -183,6 +184,7 @@ typedef struct neap_Limits {
   size_t files;
   size_t sockets;
   size_t processes;
+  double task_life_seconds;   /* from a task's start to its end, waiting too */
 } neap_Limits;
 
 /* What a machine with limits has used; all zero for one without. */
