@@ -7,6 +7,7 @@ function in its source.
 
 local core = require "neap.repl.core"
 local pages = require "neap.repl.pages"
+local asyncio = require "neap.asyncio"
 
 local help = {}
 
@@ -82,30 +83,37 @@ local manual = "https://www.lua.org/manual/5.4/manual.html#pdf-"
 
 local function lua_name(value)
   for _, name in ipairs(libraries) do
-    if _G[name] == value then return name end
+    if rawequal(_G[name], value) then return name end
     for key, member in pairs(_G[name] or {}) do
-      if member == value then return name .. "." .. key end
+      if rawequal(member, value) then return name .. "." .. key end
     end
   end
   for key, member in next, _G do
-    if member == value and type(value) == "function"
+    if rawequal(member, value) and type(value) == "function"
        and debug.getinfo(value, "S").what == "C" then return key end
   end
 end
 
 -- == Names ==============================================================
 
+local renamed = {process = "child"}
+
 -- A class is called in the pages as its objects are: TaskGroup is group,
 -- neap.Stream is stream.
+local function class_of(name)
+  name = (name:match "%u%l+$" or name):lower()
+  return renamed[name] or name
+end
+
 local function class_name(meta)
   local name = type(meta) == "table" and rawget(meta, "__name")
   name = type(name) == "string" and name:match "%w+$"
-  return name and (name:match "%u%l+$" or name):lower()
+  return name and class_of(name)
 end
 
 local function key_of(t, value)
   for key, member in next, t do
-    if member == value and type(key) == "string" then return key end
+    if rawequal(member, value) and type(key) == "string" then return key end
   end
 end
 
@@ -113,10 +121,10 @@ end
 local function name_of(value)
   for _, name in ipairs(core.pages()) do
     local module = package.loaded["neap." .. name]
-    if value == module and module ~= nil then return name end
+    if module ~= nil and rawequal(value, module) then return name end
     if type(module) == "table" then
       for key, member in pairs(module) do
-        if member == value and type(key) == "string" then
+        if rawequal(member, value) and type(key) == "string" then
           return name .. "." .. key
         end
       end
@@ -163,15 +171,22 @@ local function body_info(f)
   return info
 end
 
--- The comment above a function that is written in Lua, or nil.
-local function comment_of(f)
+-- The entry about a method of neap's own, by the line that defines it; of
+-- other functions that are written in Lua the comment above them, or nil.
+local function text_at(f)
   local info = body_info(f)
   local source = info.what ~= "C" and source_of(info)
   if not source then return nil end
   local lines, number = {}, 0
   for line in (source .. "\n"):gmatch "(.-)\n" do
     number = number + 1
-    if number >= info.linedefined then break end
+    if number >= info.linedefined then
+      local class, name = line:match "function ([%w_]+):([%w_]+)"
+      local entry = class and info.source:find "^=stdlib/"
+        and pages.entry(class_of(class) .. ":" .. name)
+      if entry then return entry_text(entry) end
+      break
+    end
     local text = line:match "^%s*%-%-%-*%s?(.*)$"
     if text then lines[#lines + 1] = text else lines = {} end
   end
@@ -212,6 +227,7 @@ local function by_name(name)
   name = name:gsub("^neap%.", "")
   local entry = pages.entry(name)
   if entry then return entry_text(entry) end
+  if name == "" then return nil end
   return about_page(name) or about_section(words[name] or name)
 end
 
@@ -237,6 +253,17 @@ local function about_lua(value)
   return ("%s is Lua's own: %s"):format(name, anchor)
 end
 
+-- What of neap itself is in no module.
+local function about_language(value)
+  for word, title in pairs(words) do
+    if rawequal(value, _G[word]) then return about_section(title) end
+  end
+  if asyncio.iscoroutine(value) then
+    return about_section "Calling and awaiting"
+  end
+  if asyncio.iserror(value) then return by_name "asyncio.Error" end
+end
+
 local function by_value(value)
   local name = name_of(value)
   local text = name and by_name(name)
@@ -244,9 +271,10 @@ local function by_value(value)
   if type(value) == "function" then
     local entry = method_entry(value)
     if entry then return entry_text(entry) end
-    text = comment_of(value)
+    text = text_at(value)
   end
-  return text or about_lua(value) or about_class(debug.getmetatable(value))
+  return text or about_language(value) or about_lua(value)
+    or about_class(debug.getmetatable(value))
 end
 
 -- help.text(value) -> text, what is written about a value or a name

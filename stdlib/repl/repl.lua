@@ -34,10 +34,10 @@ end
 -- Gives the editor what the file has, and keeps the file short.
 local function load_history(editor, path)
   local file = path and io.open(path, "rb")
-  if not file then return end
+  local text = file and file:read "a" -- not of a directory
+  if file then file:close() end
   local lines = {}
-  for line in file:lines() do lines[#lines + 1] = line end
-  file:close()
+  for line in (text or ""):gmatch "[^\n]+" do lines[#lines + 1] = line end
   local first = math.max(1, #lines - HISTORY + 1)
   for i = first, #lines do editor:_remember(unescape(lines[i])) end
   if #lines > 2 * HISTORY then

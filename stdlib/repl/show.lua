@@ -87,7 +87,8 @@ local function function_text(f)
   if info.what == "C" and type(body) == "function" then
     kind, f, info = "async function", body, debug.getinfo(body, "Su")
   end
-  if info.what == "C" or info.source:find "^=stdlib/" then
+  if info.what == "C" or info.source:find "^=stdlib/"
+     or info.source == "=(neap)" then
     local name = name_of(whole)
     if name then return kind .. " " .. name end
   end

@@ -71,3 +71,21 @@ test("what fails in __tostring does not fail here", function()
   local bad = setmetatable({}, {__tostring = function() error "no" end})
   equal(format {bad}, "{<table whose __tostring fails>}")
 end)
+
+test("help finds what a value is, whatever it is", async function()
+  local help = require "neap.repl.help"
+  local function first(value) return help.text(value):match "[^\n]*" end
+  local process = require "neap.process"
+  local child <close> = process.spawn{"true"}
+  await child:wait()
+  equal(first(child), "child")
+  equal(first(child.wait), "async child:wait() -> status, signal")
+  equal(first(asyncio.Queue().empty), "queue:qsize() -> integer")
+  equal(first(await), "The two words")
+  equal(first(async), "The two words")
+  local sleep = asyncio.sleep(0)
+  equal(first(sleep), "Calling and awaiting")
+  await sleep
+  assert(first(asyncio.Error.new "x"):find "^asyncio.Error, ")
+  equal(first "", 'nothing is written about ""')
+end)
