@@ -517,6 +517,13 @@ static int method_callee(lua_State *L) {
   return 1;
 }
 
+/* As Lua calls it in such messages: by its metatable's __name, if any. */
+static const char *type_name(lua_State *L, int index) {
+  if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING)
+    return lua_tostring(L, -1);
+  return luaL_typename(L, index);
+}
+
 int np_await_begin(lua_State *L) {
   np_Future *f;
   luaL_checkany(L, 1);
@@ -531,7 +538,7 @@ int np_await_begin(lua_State *L) {
     }
   }
   if (luaL_getmetafield(L, 1, "__await") == LUA_TNIL)
-    return np_error(L, "attempt to await a %s value", luaL_typename(L, 1));
+    return np_error(L, "attempt to await a %s value", type_name(L, 1));
   np_push_made(L, np_vm(L), NP_R_THROUGH);
   lua_insert(L, 1);
   lua_insert(L, 2);

@@ -129,3 +129,8 @@ told(asyncio.create_task, fetch)
 --> create_task needs an awaitable, not a function value: call the function
 told(asyncio.shield, fetch)
 --> shield needs an awaitable, not a function value: call the function
+
+print(select(2, pcall(await, io.stdout)):match "attempt.*")
+--> attempt to await a FILE* value
+print(select(2, pcall(await, asyncio.Lock())):match "attempt.*")
+--> attempt to await a Lock value
