@@ -48,12 +48,20 @@ local rows = {
   {"echo", "echo16k", "echo 16 KiB, 50 conns", "k/s", least = 0.8,
    best = 0.75},
   {"echo", "echo16k.cpu", "  server CPU each", "us", best = 0.25},
+  {"echo", "buffer16k", "  with a buffer", "k/s", least = 0.8, best = 0.75,
+   limit = "echo16k"},
+  {"echo", "buffer16k.cpu", "  server CPU each", "us", best = 0.25,
+   limit = "echo16k.cpu"},
   {"many", "many64", "echo 64 B, 1,000 conns", "k/s", least = 0.9,
    best = 0.75},
   {"many", "many64.cpu", "  server CPU each", "us", best = 0.25},
   {"many", "many16k", "echo 16 KiB, 1,000 conns", "k/s", least = 0.8,
    best = 0.75},
   {"many", "many16k.cpu", "  server CPU each", "us", best = 0.25},
+  {"many", "manybuf16k", "  with a buffer", "k/s", least = 0.8, best = 0.75,
+   limit = "many16k"},
+  {"many", "manybuf16k.cpu", "  server CPU each", "us", best = 0.25,
+   limit = "many16k.cpu"},
   {"idle", "idle", "10,000 idle conns, memory", "B", most = 3072},
   {"tls", "tls64", "TLS echo 64 B, 50 conns", "k/s", least = 0.8, best = 0.75},
   {"tls", "tls64.cpu", "  server CPU each", "us", times = 1.25, best = 0.25},
@@ -371,6 +379,10 @@ if os.execute("test -x " .. quote(NEAP)) then
   local server = quote(NEAP) .. " " .. file "neap/echo.lua"
   add_neap()
   add_echo("neap", server, 200)
+  add_load("echo", "neap", built "load" .. "buffer16k 16384 50 200 " ..
+           server .. "buffer", {})
+  add_load("many", "neap", built "load" .. "manybuf16k 16384 1000 200 " ..
+           server .. "buffer", {})
   add_tls("neap", server, 200)
 end
 

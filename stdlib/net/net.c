@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buffer.h"
 #include "net.h"
 #include "stream.h"
 #include "tls.h"
@@ -98,6 +99,8 @@ static int net_debug(lua_State *L) {
 static const luaL_Reg functions[] = {
   {"socket", np_net_socket},
   {"pair", np_net_pair},
+  {"buffer", np_net_buffer},
+  {"buffer_size", np_net_buffer_size},
   {"open_fd", np_net_open_fd},
   {"fileno", np_net_fileno},
   {"dns_ready", np_net_dns_ready},
@@ -124,6 +127,7 @@ int np_net_itself(lua_State *L) {
 int luaopen_neap_net_core(lua_State *L) {
   (void)neap_sandboxed(L); /* each operation asks */
   (void)np_net_get(L);
+  np_buffer_open(L);
   luaL_newlib(L, functions);
   neap_setasync(L, np_connect_ops);
   neap_setasync(L, np_dns_ops);

@@ -15,10 +15,12 @@ local Stream, Server, Udp = core.Stream, core.Server, core.Udp
 
 local net = {
   pair = core.pair,
+  buffer = core.buffer,
   -- For modules whose streams come from elsewhere.
   _Stream = Stream,
   _open_fd = core.open_fd,
   _fileno = core.fileno,
+  _buffer_size = core.buffer_size,
   IncompleteReadError = asyncio.IncompleteReadError,
   LimitOverrunError = asyncio.LimitOverrunError,
 }

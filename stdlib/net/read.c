@@ -1,13 +1,15 @@
 /*
- * read.c - reading from a stream: read, read_exactly, read_line, read_until,
- * read_all.
+ * read.c - reading from a stream: read, read_into, read_exactly, read_line,
+ * read_until, read_all.
  *
  * Each operation says what it wants, waits until the input answers it or the
  * stream has ended, and takes it from there. One that was woken begins anew,
  * because another task may have read in between.
  */
 #include <lauxlib.h>
+#include <string.h>
 
+#include "buffer.h"
 #include "stream.h"
 #include "tls.h"
 
@@ -134,6 +136,78 @@ static int some_done(lua_State *L, int status) {
  * `""`, without waiting.
  */
 static int stream_read(lua_State *L) { return some(L, 1); }
+
+/* == read_into ======================================================== */
+
+/* Has the buffer hold the `n` bytes that were put into it. */
+static int give_count(lua_State *L, np_Buffer *b, size_t n) {
+  b->n = n;
+  lua_pushinteger(L, (lua_Integer)n);
+  return 1;
+}
+
+static int give_into(lua_State *L, np_Stream *s, np_Buffer *b) {
+  size_t n;
+  const char *data = np_stream_data(s, &n);
+  int err;
+  if (n > s->want.n) n = s->want.n;
+  memcpy(b->bytes, data, n);
+  err = np_stream_keep(s, n);
+  if (err < 0) return np_stream_fail(L, s, err, "read_into");
+  return give_count(L, b, n);
+}
+
+/* Where nothing is unread, the kernel writes into the buffer itself. */
+static int go_into(lua_State *L, np_Stream *s, np_Buffer *b, neap_Done done) {
+  int err;
+  while (unread(s) == 0 && s->end == 0) {
+    ssize_t n;
+    if (s->tls != NULL)
+      n = np_stream_fill(s) ? 0 : UV_EAGAIN;
+    else
+      n = np_stream_read(s, b->bytes, s->want.n);
+    if (n > 0) return give_count(L, b, (size_t)n);
+    if (n != UV_EAGAIN) continue;
+    err = np_stream_listen(s);
+    if (err < 0) return np_stream_fail(L, s, err, "read_into");
+    return neap_await(L, &s->reader, done);
+  }
+  if (unread(s) > 0) return give_into(L, s, b);
+  end_check(L, s, "read_into");
+  b->n = 0;
+  lua_pushnil(L);
+  return 1;
+}
+
+static int into_done(lua_State *L, int status);
+
+static int into(lua_State *L, int fresh) {
+  np_Stream *s = begin(L, "read_into");
+  np_Buffer *b = np_buffer_check(L, s->net, 2, "read_into");
+  size_t n = b->size;
+  if (!lua_isnoneornil(L, 3)) n = np_net_count(L, 3, "read_into", "n", 0);
+  if (n > b->size)
+    return neap_misuse(L, "read_into", "n is %I, and the buffer has room for "
+                       "%I", (LUAI_UACINT)n, (LUAI_UACINT)b->size);
+  if (n == 0) return give_count(L, b, 0);
+  want_set(s, (np_Want){.kind = NP_WANT_SOME, .n = n}, fresh);
+  return go_into(L, s, b, into_done);
+}
+
+static int into_done(lua_State *L, int status) {
+  resumed(L, status, "read_into");
+  return into(L, 0);
+}
+
+/**
+ * async stream:read_into(buffer [, n]) -> number of bytes, or nil at the end
+ *
+ * As read, into a [Buffer](#buffer), whose bytes are then those that came: at
+ * least one, and at most `n` (its size). At the end it holds none; if the read
+ * fails or is cancelled, it is unchanged. It is an error if the buffer is
+ * still being written, by another task or by a write that was cancelled.
+ */
+static int stream_read_into(lua_State *L) { return into(L, 1); }
 
 /* == read_exactly ===================================================== */
 
@@ -277,6 +351,7 @@ static int stream_read_all(lua_State *L) { return all(L, 1); }
 
 const neap_Async np_read_ops[] = {
   {"read", stream_read},
+  {"read_into", stream_read_into},
   {"read_exactly", stream_read_exactly},
   {"read_line", stream_read_line},
   {"read_until", stream_read_until},

@@ -17,6 +17,7 @@
 #include "tls.h"
 
 #define BURST 16                  /* so many reads in a row without waiting */
+#define DOUBT 15                  /* so many guesses are left out, see below */
 #define PEER 160                  /* room for the name of a peer */
 #define KEEP 512                  /* most memory of a stream with no bytes */
 #define STEP ((size_t)1 << 20)    /* most that is reserved on a promise */
@@ -183,27 +184,46 @@ static void tls_filled(np_Stream *s, size_t n) {
   if (end < 0) ended(s, end);
 }
 
-int np_stream_fill(np_Stream *s) {
-  char *to = s->tls != NULL ? s->net->tls_space : s->net->space;
-  size_t size = s->tls != NULL ? NP_TLS_READ : NP_STREAM_SPACE;
+/* A read that fills its memory has probably left something, so the next one
+ * need not be told; where messages are as long as the memory, that is seldom
+ * right. */
+static void ready_guess(np_Stream *s) {
+  if (s->doubt > 0) s->doubt--;
+  else s->ready = 1;
+}
+
+ssize_t np_stream_read(np_Stream *s, char *to, size_t size) {
+  uint8_t guessed = s->ready;
   uv_os_fd_t fd;
   ssize_t n;
-  if (s->reading && !s->ready) return 0;
-  if (s->burst >= BURST || uv_fileno(&s->uv.any, &fd) < 0) return 0;
-  if (s->fresh > 0 && np_stream_keep(s, 0) < 0) return 1;
+  if (s->reading && !s->ready) return UV_EAGAIN;
+  if (s->burst >= BURST || uv_fileno(&s->uv.any, &fd) < 0) return UV_EAGAIN;
   s->ready = 0;
   do n = read(fd, to, size);
   while (n < 0 && errno == EINTR);
-  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    if (guessed) s->doubt = DOUBT;
+    return UV_EAGAIN;
+  }
   s->burst++;
-  s->ready = n > 0 && (size_t)n == size;
+  if (n > 0 && (size_t)n == size) ready_guess(s);
+  if (n > 0) return n;
+  n = n == 0 ? UV_EOF : uv_translate_sys_error(errno);
+  ended(s, (int)n);
+  return n;
+}
+
+int np_stream_fill(np_Stream *s) {
+  char *to = s->tls != NULL ? s->net->tls_space : s->net->space;
+  size_t size = s->tls != NULL ? NP_TLS_READ : NP_STREAM_SPACE;
+  ssize_t n;
+  if (s->fresh > 0 && np_stream_keep(s, 0) < 0) return 1;
+  n = np_stream_read(s, to, size);
   if (n > 0 && s->tls != NULL)
     tls_filled(s, (size_t)n);
   else if (n > 0)
     filled(s, (size_t)n);
-  else
-    ended(s, n == 0 ? UV_EOF : uv_translate_sys_error(errno));
-  return 1;
+  return n != UV_EAGAIN;
 }
 
 int np_stream_keep(np_Stream *s, size_t n) {

@@ -37,6 +37,7 @@ typedef struct np_Net {
   struct np_Openssl *openssl; /* NULL until a stream wants TLS ... */
   char *tls_space; /* ... and then NP_TLS_READ bytes to read into */
   struct np_Cares *cares; /* NULL until a name is looked up */
+  const void *buffer_class; /* the metatable of Buffer, by its address */
 } np_Net;
 
 /* What must have come before the reading task goes on. */
@@ -76,6 +77,7 @@ typedef struct np_Stream {
   uint8_t kind;
   uint8_t reading;  /* libuv reads, or tells */
   uint8_t ready;    /* bytes are probably there */
+  uint8_t doubt;    /* how often not to guess that they are */
   uint8_t shut;     /* shutdown was called */
   uint8_t tty;      /* a terminal, or the far side of one */
 } np_Stream;
@@ -115,6 +117,12 @@ int np_stream_met(np_Stream *s);
  * anything else can run, it must be taken or kept.
  */
 int np_stream_fill(np_Stream *s);
+
+/*
+ * Reads straight to `to`, past what is unread and below TLS: the number of
+ * bytes, UV_EAGAIN if the task must wait, or why the stream has ended now.
+ */
+ssize_t np_stream_read(np_Stream *s, char *to, size_t size);
 
 /* Forgets the first `n` unread bytes and moves the rest of fresh ones to a
  * safe place; the memory of those forgotten is still lent. 0 or a code. */

@@ -1,18 +1,20 @@
 /*
  * write.c - writing to a stream: write, shutdown.
  *
- * A write first tries the socket, straight from the memory of the Lua strings.
- * Only what it does not take becomes an np_Write, which libuv sends in order
- * while the task waits. That request owns itself: it outlives a cancelled
- * task, and a table that it anchors keeps the strings alive. Because its
- * callback cannot touch Lua, a finished request is kept in np_Net.spent until
- * the next write can let go of the anchor.
+ * A write first tries the socket, straight from the memory of the Lua strings
+ * and Buffers. Only what it does not take becomes an np_Write, which libuv
+ * sends in order while the task waits. That request owns itself: it outlives a
+ * cancelled task, and a table that it anchors keeps strings and Buffers alive;
+ * these know that they are being written. Because its callback cannot touch
+ * Lua, a finished request is kept in np_Net.spent until the next write can let
+ * go of the anchor.
  */
 #include <lauxlib.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "buffer.h"
 #include "stream.h"
 #include "tls.h"
 
@@ -25,10 +27,13 @@ struct np_Write {
   uv_write_t request;
   np_Stream *stream;
   neap_Wait wait;  /* its task */
-  int anchor;      /* of the strings, LUA_NOREF if their rest is in `copy` */
+  int anchor;      /* of the strings, LUA_NOREF if their rest was copied */
   np_Write *next;  /* spent ones */
-  char copy[];
+  size_t nheld;
+  np_Buffer *held[]; /* the buffers, or instead of them the copy */
 };
+
+static char *copy_of(np_Write *w) { return (char *)w->held; }
 
 typedef struct Shutdown {
   uv_shutdown_t request;
@@ -56,6 +61,7 @@ static void on_written(uv_write_t *request, int status) {
   np_Write *w = (np_Write *)request;
   np_Stream *s = w->stream;
   if (status < 0 && s->broken == 0) s->broken = status;
+  for (size_t i = 0; i < w->nheld; i++) w->held[i]->writes--;
   (void)neap_wake(&w->wait, outcome(s, status));
   if (w->anchor == LUA_NOREF) {
     free(w);
@@ -95,8 +101,8 @@ static np_Write *copy_queue(np_Stream *s, const char *data, size_t n,
   w->anchor = LUA_NOREF;
   w->wait.what = "write";
   w->wait.detail = write_detail;
-  memcpy(w->copy, data, n);
-  buf.base = w->copy;
+  memcpy(copy_of(w), data, n);
+  buf.base = copy_of(w);
   buf.len = n;
   *err = uv_write(&w->request, &s->uv.stream, &buf, 1, on_written);
   if (*err < 0) {
@@ -139,16 +145,21 @@ void np_write_free_spent(np_Net *net) {
 }
 
 /* Fills `bufs` from the arguments 2 to n+1; returns the sum of their sizes. */
-static size_t bufs_fill(lua_State *L, uv_buf_t *bufs, int n) {
+static size_t bufs_fill(lua_State *L, const np_Net *net, uv_buf_t *bufs,
+                        int n) {
   size_t sum = 0;
   for (int i = 0; i < n; i++) {
-    size_t size;
-    if (!lua_isstring(L, i + 2))
-      neap_misuse(L, "write", "argument %d must be a string, not %s", i + 1,
-                    luaL_typename(L, i + 2));
-    bufs[i].base = (char *)lua_tolstring(L, i + 2, &size);
-    bufs[i].len = size;
-    sum += size;
+    np_Buffer *b = np_buffer_test(L, net, i + 2);
+    if (b != NULL) {
+      bufs[i].base = b->bytes;
+      bufs[i].len = b->n;
+    } else if (lua_isstring(L, i + 2)) {
+      bufs[i].base = (char *)lua_tolstring(L, i + 2, &bufs[i].len);
+    } else {
+      neap_misuse(L, "write", "argument %d must be a string or a Buffer, not "
+                  "%s", i + 1, luaL_typename(L, i + 2));
+    }
+    sum += bufs[i].len;
   }
   return sum;
 }
@@ -193,17 +204,36 @@ static int write_done(lua_State *L, int status) {
 }
 
 static int write_submit(np_Write *w, uv_buf_t *bufs, int n, size_t rest) {
-  uv_buf_t copied = uv_buf_init(w->copy, (unsigned)rest);
+  uv_buf_t copied = uv_buf_init(copy_of(w), (unsigned)rest);
   int err;
   if (w->anchor == LUA_NOREF) {
-    bufs_copy(w->copy, bufs, n);
+    bufs_copy(copied.base, bufs, n);
     bufs = &copied;
     n = 1;
   }
   err = uv_write(&w->request, &w->stream->uv.stream, bufs, (unsigned)n,
                  on_written);
-  if (err == 0) neap_handle_pin(&w->stream->handle);
-  return err;
+  if (err < 0) return err;
+  neap_handle_pin(&w->stream->handle);
+  for (size_t i = 0; i < w->nheld; i++) w->held[i]->writes++;
+  return 0;
+}
+
+/* Memory for a write of the arguments from `first` to `last`, or for the copy
+ * of `rest` bytes if that is not 0. */
+static np_Write *write_new(lua_State *L, np_Stream *s, int first, int last,
+                           size_t rest) {
+  size_t held = sizeof(np_Buffer *) * (size_t)(last - first + 1);
+  np_Write *w = calloc(1, sizeof *w + (rest > 0 ? rest : held));
+  if (w == NULL) return NULL;
+  w->stream = s;
+  w->wait.what = "write";
+  w->wait.detail = write_detail;
+  for (int i = first; rest == 0 && i <= last; i++) {
+    np_Buffer *b = np_buffer_test(L, s->net, i);
+    if (b != NULL) w->held[w->nheld++] = b;
+  }
+  return w;
 }
 
 /* Queues what the socket did not take, and waits. The last `n` of `last - 1`
@@ -212,13 +242,10 @@ static int write_rest(lua_State *L, np_Stream *s, uv_buf_t *bufs, int n,
                       int last, size_t rest) {
   int copied = rest <= COPY, err;
   int anchor = copied ? LUA_NOREF : anchor_new(L, last - n + 1, last);
-  np_Write *w = calloc(1, sizeof *w + (copied ? rest : 0));
+  np_Write *w = write_new(L, s, last - n + 1, last, copied ? rest : 0);
   err = w != NULL ? 0 : UV_ENOMEM;
   if (err == 0) {
-    w->stream = s;
     w->anchor = anchor;
-    w->wait.what = "write";
-    w->wait.detail = write_detail;
     err = write_submit(w, bufs, n, rest);
   }
   if (err < 0) {
@@ -273,10 +300,10 @@ static int tls_write(lua_State *L, np_Stream *s, const uv_buf_t *bufs,
 /**
  * async stream:write(...)
  *
- * Writes strings and numbers, one after the other and without joining them,
- * and returns when the kernel has all of it. A slow peer thus slows the writer
- * down. Writing to a peer that has gone raises an OSError, usually at the
- * second write (`EPIPE`, `ECONNRESET`).
+ * Writes strings, numbers and what [Buffers](#buffer) hold, one after the
+ * other and without joining them, and returns when the kernel has all of it.
+ * A slow peer thus slows the writer down. Writing to a peer that has gone
+ * raises an OSError, usually at the second write (`EPIPE`, `ECONNRESET`).
  *
  * If the task is cancelled while it waits, what it had begun to write still
  * goes out in the background, complete and in order, unless the stream is
@@ -288,7 +315,7 @@ static int stream_write(lua_State *L) {
   uv_buf_t few[BUFS], *bufs = few;
   size_t sum, sent = 0;
   if (n > BUFS) bufs = lua_newuserdatauv(L, sizeof *bufs * (size_t)n, 0);
-  sum = bufs_fill(L, bufs, n);
+  sum = bufs_fill(L, s->net, bufs, n);
   if (s->shut) return neap_misuse(L, "write", "the stream was shut down");
   if (s->broken < 0) return np_stream_fail(L, s, s->broken, "write");
   if (s->net->spent != NULL) spent_release(L, s->net);

@@ -8,6 +8,7 @@ net.Stream makes of that, with the same names, results and errors.
 local core = require "neap.process.core"
 local arguments = require "neap.arguments"
 local asyncio = require "neap.asyncio"
+local net = require "neap.net"
 
 local misuse = arguments.misuse
 
@@ -99,13 +100,30 @@ local function finder(file, name, separator, max)
   end
 end
 
+local function something(state) return unread(state) > 0 end
+
 async function File:read(n)
   n = count("read", "n", n, SOME, 0)
   if n == 0 then return "" end
-  local found, state = read_until(self, "read", function(state)
-    return unread(state) > 0
-  end)
+  local found, state = read_until(self, "read", something)
   if found then return take(state, math.min(n, unread(state))) end
+end
+
+async function File:read_into(buffer, n)
+  local size = net._buffer_size(buffer)
+  if not size then
+    misuse("read_into", "buffer must be a Buffer, not " .. type(buffer))
+  end
+  n = count("read_into", "n", n, size, 0)
+  if n > size then
+    misuse("read_into", ("n is %d, and the buffer has room for %d")
+      :format(n, size))
+  end
+  local found, state
+  if n > 0 then found, state = read_until(self, "read_into", something) end
+  buffer:set(found and state.text:sub(state.at, state.at + n - 1) or "")
+  if found then take(state, #buffer) end
+  return (found or n == 0) and #buffer or nil
 end
 
 async function File:read_exactly(n)
@@ -153,8 +171,10 @@ end
 async function File:write(...)
   local parts = {...}
   for i = 1, select("#", ...) do
-    if type(parts[i]) ~= "string" and type(parts[i]) ~= "number" then
-      misuse("write", ("argument %d must be a string, not %s")
+    if net._buffer_size(parts[i]) then
+      parts[i] = tostring(parts[i])
+    elseif type(parts[i]) ~= "string" and type(parts[i]) ~= "number" then
+      misuse("write", ("argument %d must be a string or a Buffer, not %s")
         :format(i, type(parts[i])))
     end
   end

@@ -1,5 +1,7 @@
--- echo.lua [CERT] - a TCP echo server with one task per connection, with TLS
--- if it is given a certificate. Prints its port, serves until it is killed.
+-- echo.lua [CERT | buffer] - a TCP echo server with one task per connection,
+-- with TLS if it is given a certificate, or with a Buffer for each connection
+-- instead of a string for each message. Prints its port, serves until it is
+-- killed.
 
 local net = require "neap.net"
 
@@ -11,11 +13,19 @@ async function echo(conn)
   end
 end
 
-local tls = arg[1] and {cert = arg[1]} or nil
+async function echo_buffer(conn)
+  local buffer = net.buffer(16384)
+  while await conn:read_into(buffer) do
+    await conn:write(buffer)
+  end
+end
+
+local buffered = arg[1] == "buffer"
+local tls = arg[1] and not buffered and {cert = arg[1]} or nil
 local server <close> = await net.listen{host = "127.0.0.1", port = 0,
   tls = tls}
 local port = server:sockname().port
 io.stdout:write(port, "\n")
 io.stdout:flush()
 
-await server:serve(echo)
+await server:serve(buffered and echo_buffer or echo)

@@ -104,6 +104,30 @@ for _, size in ipairs {1, 100, 16384, 16385, 65536, 200000, 3000000} do
   end)
 end
 
+test("buffers are read into and written", async function()
+  local async function echo_buffer(conn)
+    local buffer = net.buffer(10000)
+    while await conn:read_into(buffer) do
+      await conn:write(buffer)
+      buffer:set "free" -- what is encrypted is a copy
+    end
+  end
+  with_server(identity "good", function(port)
+    local conn <close> = connect(port)
+    local buffer = net.buffer(3000000)
+    for i = 1, buffer:size() // 50000 do
+      local part = ("%050d"):format(i):rep(1000)
+      buffer:set(part)
+      local writing = asyncio.create_task(conn:write(buffer, "-"))
+      equal(await conn:read_exactly(50001) == part .. "-", true)
+      await writing
+    end
+    await conn:shutdown()
+    equal(await conn:read_into(buffer), nil)
+    equal(#buffer, 0)
+  end, echo_buffer)
+end)
+
 test("a write of many strings comes in one piece", async function()
   with_server(identity "good", function(port)
     local conn <close> = connect(port)

@@ -40,10 +40,11 @@ end)
 test("write raises for what is no string", async function()
   local a <close>, b = net.pair()
   local _ <close> = b
-  local e = expect_error("write: argument 2 must be a string, not table",
-    a.write, a, "x", {})
+  local e = expect_error("write: argument 2 must be a string or a Buffer, "
+    .. "not table", a.write, a, "x", {})
   equal(type(e), "string")
-  expect_error("argument 1 must be a string, not nil", a.write, a, nil)
+  expect_error("argument 1 must be a string or a Buffer, not nil", a.write, a,
+    nil)
 end)
 
 test("the writes of several tasks go out in their order", async function()
