@@ -58,10 +58,28 @@ void options_print_help(void) {
   printf("%s%s%s", USAGE, OPTIONS, HELP);
 }
 
+/* An option whose value is missing or wrong; 0 if it has none. */
+static int print_value_usage(const char *wrong) {
+  static const char *const valued[][2] = {
+      {"--block-limit", "a number of seconds"},
+      {"--time-limit", "a number of seconds"},
+      {"--memory-limit", "a size (64M)"}};
+  size_t i, n = strcspn(wrong, "=");
+  for (i = 0; i < sizeof(valued) / sizeof(*valued); i++) {
+    if (strlen(valued[i][0]) != n || strncmp(wrong, valued[i][0], n) != 0)
+      continue;
+    fprintf(stderr, "neap: '%s' needs %s above 0", valued[i][0], valued[i][1]);
+    if (wrong[n] == '=') fprintf(stderr, ", not '%s'", wrong + n + 1);
+    fputc('\n', stderr);
+    return 1;
+  }
+  return 0;
+}
+
 void options_print_usage(const char *wrong) {
   if (wrong[1] == 'e' || wrong[1] == 'l')
     fprintf(stderr, "neap: '%s' needs argument\n", wrong);
-  else
+  else if (!print_value_usage(wrong))
     fprintf(stderr, "neap: unrecognized option '%s'\n", wrong);
   fprintf(stderr, "%s%s", USAGE, OPTIONS);
 }

@@ -51,10 +51,11 @@ test("without debug mode nothing is said of it", function()
 end)
 
 test("--block-limit needs a number above 0", function()
-  local status = cli.run{"--block-limit=0", "-e", ""}
-  equal(status, 1)
-  status = cli.run{"--block-limit=soon", "-e", ""}
-  equal(status, 1)
+  for _, value in ipairs{"=0", "=soon", ""} do
+    local status, _, err = cli.run{"--block-limit" .. value, "-e", ""}
+    equal(status, 1)
+    has(err, "'--block-limit' needs a number of seconds above 0")
+  end
 end)
 
 test("dump_tasks tells what each task waits for", function()
