@@ -165,7 +165,7 @@ static int body_end(lua_State *L, int status, lua_KContext ctx) {
  * an error closes the variables of 1 while they may still await. All others
  * have the frames that they have in Lua.
  */
-static int body(lua_State *L) {
+int np_coro_body(lua_State *L) {
   int n = lua_gettop(L) - 1;
   return body_end(L, lua_pcallk(L, n, LUA_MULTRET, 0, 0, body_end), 0);
 }
@@ -188,10 +188,10 @@ static int has_words(lua_State *L) {
   return found;
 }
 
-/* Still to be started, with `body` in front of its function. */
+/* Still to be started, with np_coro_body in front of its function. */
 static int is_fresh(lua_State *co) {
   lua_Debug ar;
-  return lua_status(co) == LUA_OK && lua_tocfunction(co, 1) == body &&
+  return lua_status(co) == LUA_OK && lua_tocfunction(co, 1) == np_coro_body &&
          !lua_getstack(co, 0, &ar);
 }
 
@@ -221,6 +221,24 @@ static int co_wrapped(lua_State *L) {
   return resume_start(L, co, lua_gettop(L), WRAP);
 }
 
+lua_State *np_coro_resumed(lua_State *L) {
+  lua_Debug ar, inner;
+  lua_State *co = NULL;
+  if (!lua_getstack(L, 0, &ar) || lua_getinfo(L, "f", &ar) == 0) return NULL;
+  if (lua_tocfunction(L, -1) == co_wrapped) {
+    (void)lua_getupvalue(L, -1, 1);
+    co = lua_tothread(L, -1);
+    lua_pop(L, 1);
+  } else if (lua_tocfunction(L, -1) == co_resume &&
+             lua_getlocal(L, &ar, 1) != NULL) {
+    co = lua_tothread(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  if (co == NULL || np_thread_kind(co) == NP_X_PARKED) return co;
+  return lua_status(co) == LUA_OK && lua_getstack(co, 0, &inner) ? co : NULL;
+}
+
 /* == The rest ========================================================= */
 
 static int co_create(lua_State *L) {
@@ -229,7 +247,7 @@ static int co_create(lua_State *L) {
   co = lua_newthread(L);
   np_thread_mark(co, NP_X_PLAIN);
   if (np_hooked(np_vm(L))) np_limits_thread(co);
-  if (has_words(L)) lua_pushcfunction(co, body);
+  if (has_words(L)) lua_pushcfunction(co, np_coro_body);
   lua_pushvalue(L, 1);
   lua_xmove(L, co, 1);
   return 1;

@@ -170,7 +170,7 @@ void np_function_name(lua_State *L, const lua_Debug *ar) {
 static int frame_hidden(lua_State *L, const lua_Debug *ar) {
   lua_CFunction f = lua_tocfunction(L, -1);
   return np_internal(ar->source) || f == np_task_main ||
-         f == np_future_await || f == np_await_begin;
+         f == np_future_await || f == np_await_begin || f == np_coro_body;
 }
 
 static int count_levels(lua_State *L1) {
@@ -190,24 +190,25 @@ static int count_levels(lua_State *L1) {
   return low;
 }
 
-void np_traceback(lua_State *L, lua_State *L1, int level) {
+/* Adds the frames of L1, below those of a coroutine that it resumes. */
+static void add_frames(lua_State *L, lua_State *L1, int level,
+                       luaL_Buffer *b) {
   lua_Debug ar;
-  luaL_Buffer b;
+  lua_State *inside;
   int top, levels = count_levels(L1), skip = levels;
   if (levels - level > MAX_FRAMES) skip = level + MAX_FRAMES / 2;
-  luaL_checkstack(L, 20, NULL);
-  if (np_hooked(np_vm(L))) np_look_soon(np_vm(L), 1000); /* takes its time */
   if (!lua_checkstack(L1, 10)) {
-    lua_pushliteral(L, "stack traceback: (no room)");
+    luaL_addstring(b, "\n\t(no room)");
     return;
   }
-  luaL_buffinit(L, &b);
-  luaL_addstring(&b, "stack traceback:");
+  inside = L1 != L ? np_coro_resumed(L1) : NULL;
+  if (inside != NULL) add_frames(L, inside, inside == L ? level : 0, b);
+  if (inside != NULL) level = 0;
   for (; lua_getstack(L1, level, &ar); level++) {
     if (level == skip) {
       level = levels - MAX_FRAMES / 2;
       lua_pushfstring(L, "\n\t...\t(skipping %d levels)", level - skip);
-      luaL_addvalue(&b);
+      luaL_addvalue(b);
       lua_getstack(L1, level, &ar);
       skip = -1;
     }
@@ -227,9 +228,18 @@ void np_traceback(lua_State *L, lua_State *L1, int level) {
                       lua_tostring(L, -1));
     lua_replace(L, top);
     lua_settop(L, top);
-    luaL_addvalue(&b);
-    if (ar.istailcall) luaL_addstring(&b, "\n\t(...tail calls...)");
+    luaL_addvalue(b);
+    if (ar.istailcall) luaL_addstring(b, "\n\t(...tail calls...)");
   }
+}
+
+void np_traceback(lua_State *L, lua_State *L1, int level) {
+  luaL_Buffer b;
+  luaL_checkstack(L, 20, NULL);
+  if (np_hooked(np_vm(L))) np_look_soon(np_vm(L), 1000); /* takes its time */
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "stack traceback:");
+  add_frames(L, L1, level, &b);
   luaL_pushresult(&b);
 }
 

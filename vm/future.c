@@ -598,7 +598,7 @@ static int task_traceback(lua_State *L) {
     if (f->task->L == NULL)
       lua_pushliteral(L, "stack traceback:\n\t(not started)");
     else
-      np_traceback(L, f->task->L, f->task->L == L ? 1 : 0);
+      np_traceback(L, f->task->L, f->task == np_vm(L)->current);
     if (f->source != 0) {
       np_site_push(L, f->line, f->source);
       lua_pushfstring(L, "%s\n\tspawned at %s", lua_tostring(L, 2),

@@ -757,6 +757,8 @@ void np_error_classes(lua_State *L); /* makes them all */
 void np_where(lua_State *L, int level);
 int np_error(lua_State *L, const char *format, ...);
 int np_error_is(lua_State *L, int index, const char *cls);
+/* Pushes the stack of L1 from `level` on; if L1 is another thread than L, with
+ * that of the coroutines that it resumes, `level` being that of L in it. */
 void np_traceback(lua_State *L, lua_State *L1, int level);
 void np_error_wrap(lua_State *L, int index);
 /* Pushes where the error at `index` was raised, "app.lua:12", or nil. */
@@ -777,6 +779,10 @@ void np_report_error(lua_State *L, const char *message, int index, int task);
 void np_callback_open(lua_State *L);
 int np_add_done_callback(lua_State *L);
 void np_coro_open(lua_State *L);
+/* The coroutine that the innermost function of L resumes, or NULL. */
+lua_State *np_coro_resumed(lua_State *L);
+/* Below the function of a coroutine that awaits; not for tracebacks. */
+int np_coro_body(lua_State *L);
 void np_base_open(lua_State *L);
 int np_catch(lua_State *L);
 void np_load_open(lua_State *L);

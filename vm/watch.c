@@ -33,11 +33,14 @@ static void store(uint64_t *p, uint64_t value) {
 static int report_blocked(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   struct np_Watch *w = vm->watch;
+  np_Resume *r;
+  lua_State *bottom = L;
   char text[160];
+  for (r = vm->resumes; r != NULL; r = r->prev) bottom = r->from;
   snprintf(text, sizeof text, "%s has been running for %.2f s, which blocks "
            "the loop", w->who,
            (double)(uv_hrtime() - load(&vm->blocked)) / 1e9);
-  np_traceback(L, L, 1);
+  np_traceback(L, bottom, 1);
   np_position(L, L, 1);
   np_quote(L, lua_tostring(L, -1), lua_tostring(L, -2));
   np_report(vm, NEAP_REPORT_DEBUG, text, lua_tostring(L, 1), w->task,
