@@ -62,25 +62,44 @@ int np_context_keep(np_Context *c, const char *key, SSL_SESSION *session) {
 
 /* == What OpenSSL asks ================================================= */
 
-/* `name` is `pattern`, or below it: "*.b.c" holds "a.b.c", not "x.a.b.c". */
-static int name_matches(const char *pattern, const char *name) {
-  if (strncmp(pattern, "*.", 2) != 0) return strcasecmp(pattern, name) == 0;
+/* `name` is below `pattern`: "*.b.c" holds "a.b.c", not "x.a.b.c". */
+static int is_below(const char *pattern, const char *name) {
+  if (strncmp(pattern, "*.", 2) != 0) return 0;
   name = strchr(name, '.');
   return name != NULL && strcasecmp(pattern + 1, name) == 0;
 }
 
+/* Whose certificate is for the name: its own before one for many. */
+static np_Context *context_for(const np_Context *c, const char *name) {
+  for (const Name *n = c->names; n != NULL; n = n->next)
+    if (strcasecmp(n->name, name) == 0) return n->context;
+  for (const Name *n = c->names; n != NULL; n = n->next)
+    if (is_below(n->name, name)) return n->context;
+  return NULL;
+}
+
+/* Gives the connection the certificate of the other context, and nothing but
+ * that: whom it trusts and what it speaks stays. */
+static int identity_take(SSL *ssl, const np_Context *other) {
+  const np_Openssl *o = other->openssl;
+  STACK_OF(X509) *chain = NULL;
+  (void)o->SSL_CTX_ctrl(other->ctx, SSL_CTRL_GET_CHAIN_CERTS, 0, &chain);
+  o->SSL_certs_clear(ssl); /* one for another kind of key would be left */
+  return o->SSL_use_cert_and_key(
+      ssl, o->SSL_CTX_get0_certificate(other->ctx),
+      o->SSL_CTX_get0_privatekey(other->ctx), chain, 1);
+}
+
 static int on_name(SSL *ssl, int *alert, void *data) {
-  np_Context *c = data;
+  const np_Context *c = data, *other;
   const char *name =
       c->openssl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  (void)alert;
   if (name == NULL) return SSL_TLSEXT_ERR_NOACK;
-  for (Name *n = c->names; n != NULL; n = n->next) {
-    if (!name_matches(n->name, name)) continue;
-    (void)c->openssl->SSL_set_SSL_CTX(ssl, n->context->ctx);
-    break;
-  }
-  return SSL_TLSEXT_ERR_OK;
+  other = context_for(c, name);
+  if (other == NULL || identity_take(ssl, other) == 1)
+    return SSL_TLSEXT_ERR_OK;
+  *alert = SSL_AD_INTERNAL_ERROR;
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 /* Without a protocol in common there is none, as with clients that offer

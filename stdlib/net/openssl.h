@@ -51,7 +51,9 @@
   F(SSL_get0_param) F(SSL_get1_peer_certificate) F(SSL_get_current_cipher) \
   F(SSL_get_error) F(SSL_get_servername) F(SSL_get_session) \
   F(SSL_get_verify_result) F(SSL_get_version) F(SSL_new) F(SSL_read) \
-  F(SSL_select_next_proto) F(SSL_set_SSL_CTX) F(SSL_set_accept_state) \
+  F(SSL_CTX_get0_certificate) F(SSL_CTX_get0_privatekey) \
+  F(SSL_certs_clear) F(SSL_use_cert_and_key) \
+  F(SSL_select_next_proto) F(SSL_set_accept_state) \
   F(SSL_set_bio) F(SSL_set_connect_state) F(SSL_set_session) \
   F(SSL_session_reused) F(SSL_shutdown) F(SSL_write) F(TLS_client_method) \
   F(TLS_server_method) F(X509_NAME_print_ex) F(X509_STORE_add_cert) \

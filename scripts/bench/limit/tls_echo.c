@@ -79,12 +79,15 @@ static int flush(Conn *c) {
   return err;
 }
 
-/* Sends back all that can be read: 1 unless the connection has ended. */
+/* Sends back all that can be read: 1 unless the connection has ended. If the
+ * client said so, it is answered. */
 static int echo(Conn *c, Server *server) {
-  int n;
+  int n, error;
   while ((n = SSL_read(c->ssl, server->plain, sizeof(server->plain))) > 0)
     if (SSL_write(c->ssl, server->plain, n) != n) return 0;
-  return SSL_get_error(c->ssl, n) == SSL_ERROR_WANT_READ && flush(c) == 0;
+  error = SSL_get_error(c->ssl, n);
+  if (error == SSL_ERROR_ZERO_RETURN) (void)SSL_shutdown(c->ssl);
+  return flush(c) == 0 && error == SSL_ERROR_WANT_READ;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {

@@ -287,6 +287,42 @@ test("a server chooses its certificate by the name", async function()
   end)
 end)
 
+test("a name chooses a certificate, and nothing else", async function()
+  openssl("req -newkey rsa:2048 -nodes -keyout rsa.key -out csr -subj /CN=rsa "
+    .. "-addext subjectAltName=DNS:y.b.example >/dev/null")
+  openssl "x509 -req -in csr -CA ca.pem -CAkey ca.key -out rsa.pem \z
+    -copy_extensions copy"
+  local options = identity("good", {
+    ca = at "ca.pem", alpn = {"one", "two"},
+    sni = {
+      ["x.b.example"] = identity "a", ["*.b.example"] = identity "b",
+      ["y.b.example"] = identity "rsa",
+    },
+  })
+  local client
+  with_server(options, function(port)
+    for host, subject in pairs {
+      ["z.b.example"] = "CN=b", ["y.b.example"] = "CN=rsa",
+    } do
+      local conn <close> = connect(port, identity("client", {
+        ca = at "ca.pem", server_hostname = host, alpn = {"two"},
+      }))
+      equal(await conn:read_all(), "hi")
+      local info = conn:tls_info()
+      equal(info.peer.subject, subject)
+      equal(info.alpn, "two")
+      equal(client, "CN=client")
+    end
+    -- A name of its own comes before one for many.
+    local e = expect_error(asyncio.TLSError, connect, port,
+      {ca = at "ca.pem", server_hostname = "x.b.example"})
+    equal(e.code, "HOSTNAME_MISMATCH")
+  end, async function(conn)
+    client = conn:tls_info().peer.subject
+    await conn:write "hi"
+  end)
+end)
+
 test("the server's first protocol that both have is chosen", async function()
   with_server(identity("good", {alpn = {"h2", "http/1.1"}}), function(port)
     local function chosen(names)
