@@ -82,12 +82,6 @@ static void fire_due(neap_Vm *vm, np_Node *node) {
   vm->due_time = 0;
 }
 
-void np_fire_soon(neap_Vm *vm, uint64_t now) {
-  if (vm->due_time == 0) np_ready(vm, &vm->due);
-  vm->due_time = now; /* if others wait there already, it goes with them */
-  vm->due_seq = vm->timers.seq;
-}
-
 /*
  * Timers have their place in the turn, behind all that was ready: whom they
  * wake comes after those that the others woke, as in asyncio.
@@ -98,8 +92,13 @@ static void look_at_timers(neap_Vm *vm) {
   if (np_heap_min(&vm->timers, &when) == NULL) return;
   now = np_now(vm);
   if (when > now) return;
-  if (vm->due_time == 0) np_fire_soon(vm, now);
-  else vm->soon = 1;
+  if (vm->due_time != 0) {
+    vm->soon = 1;
+    return;
+  }
+  np_ready(vm, &vm->due);
+  vm->due_time = now;
+  vm->due_seq = vm->timers.seq;
 }
 
 /* == Turns ============================================================ */

@@ -14,31 +14,83 @@ typedef struct Timeout {
   uint64_t id;      /* of the task */
   uint32_t slot;
   uint16_t cancelling; /* requests when the scope began */
-  uint8_t state, limited, moved;
+  uint8_t state, limited;
   lua_Number when;
   neap_Vm *vm;
+  struct Over *over; /* in place of the timer if the limit has passed */
 } Timeout;
 
-static void on_timeout(neap_Vm *vm, neap_Timer *timer) {
-  Timeout *s = (Timeout *)timer;
-  neap_Task *t = np_task_find(vm, s->slot, s->id);
+/* A scope whose limit has passed when it is set has its place among those
+ * that are ready, as in asyncio. User value 1 is the scope. */
+typedef struct Over {
+  np_Node node; /* first */
+  Timeout *scope; /* NULL: it was left, or its limit moved */
+} Over;
+
+static void expire(Timeout *s) {
+  neap_Task *t = np_task_find(s->vm, s->slot, s->id);
   if (t == NULL || !np_task_cancel(t)) return;
   s->state = EXPIRING;
 }
 
-/* Sets the timer to s->when; reading the clock is dear, so `now` is given. A
- * new scope that is over has its place in the turn, as in asyncio. */
-static void start(lua_State *L, Timeout *s, uint64_t now) {
+static void on_timeout(neap_Vm *vm, neap_Timer *timer) {
+  (void)vm;
+  expire((Timeout *)timer);
+}
+
+static void unanchor(neap_Vm *vm, Over *over) {
+  vm->nscheduled--;
+  lua_pushnil(vm->store);
+  lua_rawsetp(vm->store, NP_S_SCHEDULED, over);
+}
+
+static void on_over(neap_Vm *vm, np_Node *node) {
+  Over *over = (Over *)node;
+  if (over->scope != NULL) {
+    over->scope->over = NULL;
+    expire(over->scope);
+  }
+  unanchor(vm, over);
+}
+
+/* The scope at `index`, whose limit has passed, expires in the next turn. */
+static void expire_soon(lua_State *L, Timeout *s, int index) {
   neap_Vm *vm = s->vm;
-  uint64_t ns;
-  lua_Number when = s->when * 1e9;
-  ns = when < 1e18 + (lua_Number)now ? when > 0 ? (uint64_t)when : 0
-                                     : now + (uint64_t)1e18;
-  if (neap_timer_start(vm, &s->timer, ns) < 0)
+  Over *over = lua_newuserdatauv(L, sizeof *over, 1);
+  over->node.run = on_over;
+  lua_pushvalue(L, index);
+  lua_setiuservalue(L, -2, 1);
+  np_store(L, vm, NP_S_SCHEDULED);
+  lua_insert(L, -2);
+  lua_rawsetp(L, -2, over);
+  lua_pop(L, 1);
+  vm->nscheduled++;
+  if (np_reserve(vm) < 0) {
+    unanchor(vm, over);
     luaL_error(L, "not enough memory");
-  if (ns > now) return;
-  if (s->moved && vm->due_time != 0) vm->soon = 1;
-  else np_fire_soon(vm, now);
+  }
+  over->scope = s;
+  s->over = over;
+  np_ready(vm, &over->node);
+}
+
+static void stop(Timeout *s) {
+  neap_timer_stop(s->vm, &s->timer);
+  if (s->over == NULL) return;
+  s->over->scope = NULL;
+  s->over = NULL;
+}
+
+/* Sets the timer of the scope at `index` to s->when; reading the clock is
+ * dear, so `now` is given. */
+static void start(lua_State *L, Timeout *s, int index, uint64_t now) {
+  lua_Number when = s->when * 1e9;
+  uint64_t ns = when < 1e18 + (lua_Number)now ? when > 0 ? (uint64_t)when : 0
+                                              : now + (uint64_t)1e18;
+  stop(s);
+  if (ns <= now) expire_soon(L, s, index);
+  else if (neap_timer_start(s->vm, &s->timer, ns) < 0)
+    luaL_error(L, "not enough memory");
 }
 
 static int scope_new(lua_State *L, int limited, lua_Number when,
@@ -55,12 +107,12 @@ static int scope_new(lua_State *L, int limited, lua_Number when,
   s->cancelling = t->cancelling;
   s->state = ACTIVE;
   s->limited = (uint8_t)limited;
-  s->moved = 0;
   s->when = when;
   s->vm = vm;
+  s->over = NULL;
   np_push_made(L, vm, NP_R_TIMEOUT);
   lua_setmetatable(L, -2);
-  if (limited) start(L, s, now);
+  if (limited) start(L, s, lua_gettop(L), now);
   return 1;
 }
 
@@ -143,7 +195,7 @@ static int scope_close(lua_State *L) {
   neap_Task *t = np_task_find(s->vm, s->slot, s->id);
   if (s->state == EXPIRED || s->state == LEFT)
     return np_error(L, "a timeout scope can be used only once");
-  neap_timer_stop(s->vm, &s->timer);
+  stop(s);
   np_push(L, s->vm, NP_R_TIMEOUT_LEFT); /* has no finalizer: collected fast */
   lua_setmetatable(L, 1);
   if (s->state == ACTIVE) {
@@ -184,13 +236,13 @@ static int scope_reschedule(lua_State *L) {
                     s->state == LEFT ? "was left" : "has expired");
   if (lua_isnoneornil(L, 2)) {
     s->limited = 0;
-    neap_timer_stop(s->vm, &s->timer);
+    stop(s);
     return 0;
   }
   s->when = luaL_checknumber(L, 2);
   luaL_argcheck(L, s->when == s->when, 2, "a time expected, got nan");
-  s->limited = s->moved = 1;
-  start(L, s, np_now(np_vm(L)));
+  s->limited = 1;
+  start(L, s, 1, np_now(np_vm(L)));
   return 0;
 }
 
@@ -207,7 +259,7 @@ static int scope_expired(lua_State *L) {
 
 static int scope_gc(lua_State *L) {
   Timeout *s = check(L);
-  neap_timer_stop(s->vm, &s->timer);
+  stop(s);
   if (s->state == ACTIVE && !s->vm->closing)
     neap_report(s->vm, NEAP_REPORT_WARNING, "a timeout scope was never left: "
                 "write local t <close> = asyncio.timeout(...)", NULL);

@@ -443,9 +443,6 @@ static inline uint64_t np_now(neap_Vm *vm) {
   return vm->clock != 0 ? vm->clock : uv_hrtime();
 }
 
-/* Fires what is due `now`, when those that are ready have run. */
-void np_fire_soon(neap_Vm *vm, uint64_t now);
-
 /* Room for one node more; 0, or UV_ENOMEM. */
 int np_reserve(neap_Vm *vm);
 
