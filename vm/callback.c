@@ -188,6 +188,7 @@ static void run_callback(neap_Vm *vm, np_Node *node) {
     lua_pop(C, 1);
     if (!run.begun) give_up(vm, c);
   }
+  np_no_context(C);
   if (np_watch_step(vm)) np_watch_ended(vm);
   vm->running = NULL;
   np_limits_leave(vm);

@@ -432,8 +432,8 @@ static int start_each(lua_State *L) {
 /* Starts all children; they are a batch if nothing else is needed. */
 static int start_all(lua_State *L, Gather *g, uint32_t others) {
   neap_Vm *vm = g->f.vm;
-  if (others == 0 && !vm->debug &&
-      (vm->current == NULL || !(vm->current->flags & NP_T_CONTEXT))) {
+  if (others == 0 && !vm->debug && vm->current != NULL &&
+      !(vm->current->flags & NP_T_CONTEXT)) {
     g->pending = g->n;
     if (np_batch_start(vm, &g->batch) == 0) return LUA_OK;
     g->pending = 0;

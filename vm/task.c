@@ -26,14 +26,19 @@ static void append(neap_Vm *vm, neap_Task *t) {
   vm->nlive++;
 }
 
-/* The context variables of who spawns are those of the task. */
+/* The context variables of who spawns, a task or a callback, are those of the
+ * task. */
 static void inherit_context(lua_State *L, neap_Vm *vm, neap_Task *t) {
-  if (vm->current == NULL || !(vm->current->flags & NP_T_CONTEXT)) return;
+  if (vm->current != NULL && !(vm->current->flags & NP_T_CONTEXT)) return;
   np_store(L, vm, NP_S_CONTEXTS);
-  lua_rawgeti(L, -1, (lua_Integer)vm->current->slot + 1);
-  lua_rawseti(L, -2, (lua_Integer)t->slot + 1);
-  lua_pop(L, 1);
-  t->flags |= NP_T_CONTEXT;
+  np_context_push(L);
+  if (lua_toboolean(L, -1)) {
+    lua_rawseti(L, -2, (lua_Integer)t->slot + 1);
+    lua_pop(L, 1);
+    t->flags |= NP_T_CONTEXT;
+  } else {
+    lua_pop(L, 2);
+  }
 }
 
 /* In debug mode a task knows the whole stack that spawned it. */
@@ -668,7 +673,7 @@ void np_task_open(lua_State *L) {
   np_keep(L, vm, NP_R_OWN);
   lua_pushliteral(L, "not enough memory");
   np_keep(L, vm, NP_R_NOMEM);
-  lua_newtable(L);
+  lua_pushboolean(L, 0);
   np_keep(L, vm, NP_R_CONTEXT);
   np_push(L, vm, NP_R_ASYNCIO);
   luaL_setfuncs(L, functions, 0);

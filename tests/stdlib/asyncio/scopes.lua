@@ -216,3 +216,23 @@ case("V14: two generators in two tasks do not disturb each other",
   await sleep(1)
   await asyncio.wait {a, spawn(run "b")}
 end)
+
+case("V06: what a callback makes has the values of who asked for it",
+    "soon parent / task parent / gather parent / gather parent / here later",
+    async function()
+  local var = asyncio.ContextVar("var", "none")
+  local loop = asyncio.get_running_loop()
+  local async function show(name) log(name, var:get()) end
+  var:set("parent")
+  local made = asyncio.Future()
+  loop:call_soon(function()
+    log("soon", var:get())
+    loop:call_soon(function()
+      local task = spawn(show("task"))
+      made:set_result({task, asyncio.gather(show("gather"), show("gather"))})
+    end)
+  end)
+  var:set("later")
+  await asyncio.wait(await made)
+  await show("here")
+end)
