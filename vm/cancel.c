@@ -10,6 +10,17 @@
 
 #include "limits.h"
 
+/* Gives the error on top the message that the request came with. */
+static void set_message(lua_State *L, neap_Task *t) {
+  neap_Task *origin = t->vm->slots[t->message - 1];
+  if (origin == NULL || origin->future == NULL) return;
+  np_task_push(L, origin);
+  np_extra_get(L, -1, "cancel_message");
+  if (!lua_isnil(L, -1)) lua_setfield(L, -3, "message");
+  else lua_pop(L, 1);
+  lua_pop(L, 1);
+}
+
 void np_cancel_push(lua_State *L, neap_Task *t) {
   neap_Vm *vm = t->vm;
   const char *message = "the task was cancelled";
@@ -21,13 +32,7 @@ void np_cancel_push(lua_State *L, neap_Task *t) {
   else if (t->flags & NP_T_BROKEN) message = "not enough memory";
   vm->cancels = 1;
   neap_error_new(L, "CancelledError", 1, NULL, message);
-  if (t->future != NULL && !(t->flags & NP_T_INTERRUPTED)) {
-    np_task_push(L, t);
-    np_extra_get(L, -1, "cancel_message");
-    if (!lua_isnil(L, -1)) lua_setfield(L, -3, "message");
-    else lua_pop(L, 1);
-    lua_pop(L, 1);
-  }
+  if (t->message != 0 && !(t->flags & NP_T_INTERRUPTED)) set_message(L, t);
   np_push(L, vm, NP_R_OWN);
   lua_pushvalue(L, -2);
   lua_pushinteger(L, (lua_Integer)t->id);
@@ -52,22 +57,34 @@ int np_is_own(lua_State *L, int index) {
 }
 
 int np_task_pass_cancel(neap_Task *t) {
+  uint32_t message = t->vm->cancel_message;
   int sent;
   t->flags |= NP_T_PASSING;
+  t->vm->cancel_message = t->message;
   sent = np_future_cancel(t->awaiting);
+  t->vm->cancel_message = message;
   t->flags &= (uint16_t)~NP_T_PASSING;
   if (sent && !(t->flags & NP_T_MUST_CANCEL)) t->flags |= NP_T_CANCEL_SENT;
   return sent;
+}
+
+void np_task_give_up(neap_Task *t) {
+  t->flags |= NP_T_GIVEN_UP;
+  np_ready(t->vm, &t->link.node);
+}
+
+/* It no longer waits for the future, if that has not let it go already. */
+static void leave(neap_Task *t) {
+  if (t->link.next == NULL) return;
+  np_unlink(&t->link);
+  np_task_give_up(t);
 }
 
 /* Tasks that wait for each other in a ring: the cancel has come round to t,
  * which lets go of what it waits for, as nobody else in the ring can. */
 static int break_ring(neap_Task *t) {
   t->flags |= NP_T_MUST_CANCEL;
-  if (t->link.next != NULL) {
-    np_unlink(&t->link);
-    np_ready(t->vm, &t->link.node);
-  }
+  leave(t);
   return 1;
 }
 
@@ -75,21 +92,23 @@ static int break_ring(neap_Task *t) {
  * stack has room for some more. */
 #define DEEPEST_CANCEL 20000
 
+int np_task_cancel_is_due(const neap_Task *t) {
+  return t->flags & NP_T_GIVEN_UP ||
+         (t->flags & NP_T_CANCEL_SENT && t->awaiting->state != NP_PENDING);
+}
+
 int np_task_cancel(neap_Task *t) {
   if (t->flags & NP_T_ENDED) return 0;
   if (t->flags & NP_T_PASSING) return break_ring(t);
   t->cancelling++;
+  if (!np_task_cancel_is_due(t)) t->message = t->vm->cancel_message;
   if (t->awaiting != NULL && t->awaiting->flags & NP_F_LINE) {
-    if (t->link.next != NULL) { /* else it was let go already */
-      np_unlink(&t->link);
-      np_ready(t->vm, &t->link.node);
-    }
+    leave(t);
   } else if (t->awaiting != NULL) {
     if (t->awaiting->state == NP_PENDING) {
       int sent = 0;
       if (t->vm->cancel_depth >= DEEPEST_CANCEL) {
-        np_unlink(&t->link); /* it ends here, what it awaits goes on */
-        np_ready(t->vm, &t->link.node);
+        leave(t); /* it ends here, what it awaits goes on */
       } else {
         t->vm->cancel_depth++;
         sent = np_task_pass_cancel(t);
@@ -102,10 +121,10 @@ int np_task_cancel(neap_Task *t) {
     t->wait = NULL;
     w->task = NULL;
     if (w->abort != NULL) w->abort(w);
-    np_ready(t->vm, &t->link.node);
+    np_task_give_up(t);
   } else if (np_heap_test((np_HeapNode *)&t->timer)) {
     neap_timer_stop(t->vm, &t->timer);
-    np_ready(t->vm, &t->link.node);
+    np_task_give_up(t);
   }
   t->flags |= NP_T_MUST_CANCEL;
   return 1;
@@ -121,7 +140,8 @@ void np_task_break_all(neap_Vm *vm) {
 }
 
 int np_task_uncancel(neap_Task *t) {
-  if (t->cancelling > 0 && --t->cancelling == 0)
+  if (t->cancelling > 0 && --t->cancelling == 0 &&
+      !(t->flags & NP_T_GIVEN_UP))
     t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
   return t->cancelling;
 }

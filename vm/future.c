@@ -236,6 +236,22 @@ int np_future_cancel(np_Future *f) {
   return f->cancel != NULL ? f->cancel(f) : plain_cancel(f);
 }
 
+int np_future_cancel_as(lua_State *L, int index) {
+  np_Future *f = lua_touserdata(L, index);
+  neap_Task *t = f->task;
+  int taken;
+  if (lua_isnil(L, -1) || f->state != NP_PENDING ||
+      (t != NULL && np_task_cancel_is_due(t))) {
+    lua_pop(L, 1);
+    return np_future_cancel(f);
+  }
+  np_extra_set(L, index, "cancel_message");
+  if (t != NULL) f->vm->cancel_message = t->slot + 1;
+  taken = np_future_cancel(f);
+  f->vm->cancel_message = 0;
+  return taken;
+}
+
 /* Pushes the error of a failed or cancelled future. */
 static void push_error(lua_State *L, np_Future *f, int index) {
   lua_getiuservalue(L, index, 1);
@@ -334,7 +350,7 @@ int np_future_await(lua_State *L) {
 
 /* Pushes false and the task's own cancellation. */
 static int attempt_cancelled(lua_State *L, neap_Task *t) {
-  t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
+  t->flags &= (uint16_t)~(NP_T_MUST_CANCEL | NP_T_GIVEN_UP);
   lua_pushboolean(L, 0);
   np_cancel_push(L, t);
   return 2;
@@ -440,11 +456,9 @@ static int future_exception(lua_State *L) {
  * error. To know that a task has ended, await it, or `asyncio.wait {task}`.
  */
 static int future_cancel(lua_State *L) {
-  np_Future *f = np_future_check(L, 1);
+  (void)np_future_check(L, 1);
   lua_settop(L, 2);
-  if (f->state == NP_PENDING && !lua_isnil(L, 2))
-    np_extra_set(L, 1, "cancel_message");
-  lua_pushboolean(L, np_future_cancel(f));
+  lua_pushboolean(L, np_future_cancel_as(L, 1));
   return 1;
 }
 

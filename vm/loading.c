@@ -133,7 +133,7 @@ int np_loading_wait(lua_State *L, lua_KFunction again) {
   Loading *l = lua_touserdata(L, -1);
   neap_Task *t = np_park_check(L);
   t->awaiting = &l->line;
-  if (t->flags & NP_T_MUST_CANCEL) np_ready(t->vm, &t->link.node);
+  if (t->flags & NP_T_MUST_CANCEL) np_task_give_up(t);
   else np_link(&l->line, &t->link);
   return np_park(L, 0, again);
 }
@@ -141,8 +141,5 @@ int np_loading_wait(lua_State *L, lua_KFunction again) {
 void np_loading_waited(lua_State *L) {
   neap_Task *t = np_vm(L)->current;
   t->awaiting = NULL;
-  if (!(t->flags & NP_T_MUST_CANCEL)) return;
-  t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
-  np_cancel_push(L, t);
-  lua_error(L);
+  np_resumed(L, t);
 }

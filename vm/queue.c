@@ -79,7 +79,7 @@ static int wait_in(lua_State *L, Queue *q, int line, lua_KFunction again) {
   t = np_park_check(L);
   t->awaiting = &q->line[line];
   t->status = STEPPED_OUT;
-  if (t->flags & NP_T_MUST_CANCEL) np_ready(t->vm, &t->link.node);
+  if (t->flags & NP_T_MUST_CANCEL) np_task_give_up(t);
   else np_link(t->awaiting, &t->link);
   return np_park(L, line, again);
 }

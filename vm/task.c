@@ -284,7 +284,7 @@ static int task_store(lua_State *L, int state, int first) {
 
 /* The body does not run, or its values do not count. */
 static int task_cancelled(lua_State *L, neap_Task *t) {
-  t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
+  t->flags &= (uint16_t)~(NP_T_MUST_CANCEL | NP_T_GIVEN_UP);
   lua_settop(L, 1);
   np_cancel_push(L, t);
   return task_store(L, NP_FAILED, 2);
@@ -576,8 +576,10 @@ static int task_sleep(lua_State *L) {
                     whole ? "nan" : lua_isnone(L, 1) ? "nothing" :
                     lua_pushfstring(L, "a %s value", luaL_typename(L, 1)));
   if (value) lua_settop(L, 2);
-  if (!(s > 0) || (t->flags & NP_T_MUST_CANCEL)) {
+  if (!(s > 0)) {
     np_ready(t->vm, &t->link.node);
+  } else if (t->flags & NP_T_MUST_CANCEL) {
+    np_task_give_up(t);
   } else {
     uint64_t ns = s < 1e9 ? (uint64_t)(s * 1e9) : (uint64_t)1e18;
     if (neap_timer_start(t->vm, &t->timer, np_now(t->vm) + ns) < 0)

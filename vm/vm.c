@@ -288,12 +288,9 @@ void neap_run(neap_Vm *vm) {
 }
 
 int neap_cancel(lua_State *L, int index, const char *message) {
-  np_Future *f = np_future_check(L, index);
-  if (message != NULL && f->state == NP_PENDING) {
-    lua_pushstring(L, message);
-    np_extra_set(L, index < 0 ? index - 1 : index, "cancel_message");
-  }
-  return np_future_cancel(f);
+  (void)np_future_check(L, index);
+  lua_pushstring(L, message); /* nil if there is none */
+  return np_future_cancel_as(L, index < 0 ? index - 1 : index);
 }
 
 void neap_set_main(lua_State *L, int index) {

@@ -133,7 +133,9 @@ enum {
   NP_T_FINISHING = 512,  /* the machine ends: cancelled for that */
   NP_T_PASSING = 1024,   /* it is handing a cancel on just now */
   NP_T_BROKEN = 2048,    /* cancelled because memory ran out */
-  NP_T_LATE = 4096       /* it has lived for too long: see limits.c */
+  NP_T_LATE = 4096,      /* it has lived for too long: see limits.c */
+  NP_T_GIVEN_UP = 8192   /* with NP_T_MUST_CANCEL: it has left its await for
+                            that, so it cannot be taken back */
 };
 
 struct neap_Task {
@@ -152,6 +154,7 @@ struct neap_Task {
   uint32_t born;   /* ms of the clock */
   uint32_t number; /* for its sink: which child it is */
   uint32_t turn;
+  uint32_t message; /* 1 + slot of the task that has the cancel's message */
   uint32_t slot;   /* its place in the tables of the store */
   uint32_t thread; /* number of its thread, once started */
   int status;
@@ -298,6 +301,7 @@ struct neap_Vm {
   int stopping; /* every task is to end: see neap_stop */
   int exiting, exit_code;
   int cancel_depth;  /* of a cancellation on its way, see np_task_cancel */
+  uint32_t cancel_message; /* 1 + slot of who has its message; 0: nobody */
   lua_State *closed; /* a coroutine whose variables are being closed */
   int postponed;     /* reference of the list of what has to be awaited */
   struct np_Watch *watch;
@@ -498,6 +502,15 @@ void np_task_break_all(neap_Vm *vm);
 /* Hands a cancel on to the future t waits for; 0 if that cannot take it. */
 int np_task_pass_cancel(neap_Task *t);
 
+/* Tells whether a cancel has ended what t waits for: it is the error of that
+ * one which will be raised, and no later one's. */
+int np_task_cancel_is_due(const neap_Task *t);
+
+/* It goes on in the next turn, and raises its cancellation then. */
+void np_task_give_up(neap_Task *t);
+
+/* Takes a request back, and what it asked for if the task has not left its
+ * await for that. */
 int np_task_uncancel(neap_Task *t);
 
 /* Cancels the main task because of neap_interrupt. */
@@ -619,6 +632,9 @@ void np_report_all_lost(lua_State *L);
 /* Arranges that the failed future at `index` is reported if it is lost. */
 void np_future_watch(lua_State *L, np_Future *f, int index);
 int np_future_cancel(np_Future *f);
+/* The same for the future at `index`, with the message on top, which is popped
+ * and may be nil. */
+int np_future_cancel_as(lua_State *L, int index);
 
 /* Moves all who wait for it into the ready ring. */
 void np_future_finish(neap_Vm *vm, np_Future *f, int state);

@@ -55,7 +55,7 @@ int np_park(lua_State *L, lua_KContext ctx, lua_KFunction k) {
 
 void np_resumed(lua_State *L, neap_Task *t) {
   if (!(t->flags & NP_T_MUST_CANCEL)) return;
-  t->flags &= (uint16_t)~NP_T_MUST_CANCEL;
+  t->flags &= (uint16_t)~(NP_T_MUST_CANCEL | NP_T_GIVEN_UP);
   np_cancel_push(L, t);
   lua_error(L);
 }
@@ -81,7 +81,9 @@ int neap_await(lua_State *L, neap_Wait *w, neap_Done done) {
   t->status = 0;
   if (t->flags & NP_T_MUST_CANCEL) { /* it was cancelled while it ran */
     t->cancelling--;
+    t->vm->cancel_message = t->message;
     (void)np_task_cancel(t);
+    t->vm->cancel_message = 0;
   }
   return np_park(L, (lua_KContext)done, wait_done);
 }

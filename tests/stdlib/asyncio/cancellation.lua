@@ -189,3 +189,88 @@ case("P18: cancelling a task that awaits inline reaches the innermost call",
     await middle()
   end)))
 end)
+
+case("P19: a cancellation that has ended an await cannot be taken back",
+    "0 cancelled / 0 cancelled / 0 cancelled", async function()
+  local q = asyncio.Queue()
+  for _, f in ipairs {
+    function() await sleep(1) end,
+    function() await q:get() end,
+    function() await asyncio.Future() end,
+  } do
+    local t = spawn(async function() f() end)
+    await turn()
+    t:cancel()
+    local left = t:uncancel()
+    await asyncio.wait {t}
+    log(left, state(t))
+  end
+end)
+
+case("P20: one that has found no await yet can be taken back",
+    "0 done 5 / 0 done 5 / 0 done item", async function()
+  local q = asyncio.Queue()
+  for i, f in ipairs {
+    function() await sleep(0) return 5 end,
+    function() await sleep(1) return 5 end,
+    function() return await q:get() end,
+  } do
+    local t = spawn(async function() return f() end)
+    if i ~= 2 then await turn() end
+    if i == 3 then q:put_nowait("item") end
+    t:cancel()
+    local left = t:uncancel()
+    await asyncio.wait {t}
+    log(left, state(t))
+  end
+end)
+
+-- The message of the CancelledError that f gets, or nil.
+local function message_of(f, ...)
+  local ok, e = asyncio.catch(f, ...)
+  if ok then return nil end
+  return e.message
+end
+
+case("P21: the message of a cancellation goes with it",
+    "child why / parent why / gathered why / outer why", async function()
+  local async function sleeper(name)
+    local m = message_of(function() await sleep(9) end)
+    log(name, m)
+    error(asyncio.CancelledError.new(m), 0)
+  end
+  local child = spawn(sleeper("child"))
+  local parent = spawn(async function()
+    log("parent", message_of(await, child))
+  end)
+  local outer = spawn(async function()
+    log("outer", message_of(await, asyncio.gather(sleeper("gathered"))))
+  end)
+  await turn()
+  await turn()
+  parent:cancel("why")
+  await asyncio.wait {parent}
+  outer:cancel("why")
+  await asyncio.wait {outer}
+end)
+
+case("P22: of two cancellations before a task runs, the one that was sent",
+    "first / last / the task was cancelled", async function()
+  local waiting = spawn(async function()
+    log(message_of(function() await sleep(9) end))
+  end)
+  await turn()
+  waiting:cancel("first")
+  waiting:cancel("last")
+  await waiting
+  local running = spawn(async function()
+    local me = asyncio.current_task()
+    me:cancel("first")
+    me:cancel("last")
+    log(message_of(function() await sleep(0) end))
+    me:cancel("first")
+    me:cancel()
+    log(message_of(function() await sleep(0) end))
+  end)
+  await running
+end)
