@@ -98,6 +98,7 @@ static int wait_again(lua_State *L, int status, lua_KContext line) {
   Queue *q = lua_touserdata(L, 1);
   (void)status;
   waited(L, q, (int)line);
+  if (line == JOIN) return 0; /* all was done, though more may have come */
   return can_go(q, (int)line) ? 0 : wait_in(L, q, (int)line, wait_again);
 }
 

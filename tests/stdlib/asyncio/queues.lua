@@ -439,3 +439,18 @@ case("Q63: nothing is kept of an item that was got", "0", async function()
   for _ in pairs(held) do n = n + 1 end
   log(n)
 end)
+
+case("Q50: join ends when all was done, though more is put in the same turn",
+    "joined 1", async function()
+  local q = asyncio.Queue()
+  q:put_nowait("a")
+  local t = spawn(async function()
+    await q:join()
+    log("joined", q:qsize())
+  end)
+  await turn()
+  await q:get()
+  q:task_done()
+  q:put_nowait("b")
+  await t
+end)
