@@ -3,7 +3,7 @@
 
 local asyncio = asyncio
 local isfuture, iscoroutine = asyncio.isfuture, asyncio.iscoroutine
-local Future, defer = asyncio.Future, asyncio.defer
+local Future, defer, catch = asyncio.Future, asyncio.defer, asyncio.catch
 local misuse = asyncio._misuse
 local check_options = asyncio._check_options
 local check_awaitable = asyncio._check_awaitable
@@ -125,6 +125,7 @@ function asyncio.as_completed(list, options)
     if waiter and not waiter:done() then waiter:set_result() end
   end
   local function on_done(f)
+    if expired then return end
     last = last + 1
     done[last] = f
     if last == #futures and timer then timer:cancel() end
@@ -176,8 +177,12 @@ async function asyncio.wait_for(x, seconds)
     task:cancel()
     asyncio._discard(x)
     await asyncio.wait({task})
-    if not task:cancelled() then return await task end
-    error(asyncio.TimeoutError.new("timed out"), 0)
+    local result = table.pack(catch(task.result, task))
+    if result[1] then return table.unpack(result, 2, result.n) end
+    if asyncio.iserror(result[2], asyncio.CancelledError) then
+      error(asyncio.TimeoutError.new("timed out"), 0)
+    end
+    error(result[2], 0)
   end
   local scope <close> = asyncio.timeout(seconds)
   return await x

@@ -113,3 +113,14 @@ case("A16: what the loop gives is done", "true true", async function()
   end
   log(table.unpack(seen))
 end)
+
+case("A18: one that ends in the turn of the time-out comes too late",
+    "TimeoutError done 1", async function()
+  local task = spawn(async function() return 1 end)
+  local ok, e = pcall(function()
+    for _ in asyncio.as_completed({task}, {timeout = 0}) do
+      log("not reached")
+    end
+  end)
+  log(kind(e), state(task))
+end)

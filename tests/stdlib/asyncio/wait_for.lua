@@ -146,3 +146,12 @@ case("X26: pcall catches the time-out, for it is no cancellation",
     "false TimeoutError", async function()
   log(pcall(function() await wait_for(sleep(50), U) end))
 end)
+
+case("X28: no time at all for a gather is a time-out as well",
+    "a !! TimeoutError / b !! TimeoutError / c -> 1", async function()
+  await tell("a", wait_for(asyncio.gather(worker("i", 1)), 0))
+  await tell("b", wait_for(asyncio.gather(asyncio.Future()), -1))
+  local done = spawn(async function() return 1 end)
+  await turn()
+  await tell("c", wait_for(done, 0))
+end)
