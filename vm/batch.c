@@ -193,12 +193,14 @@ void np_batch_show(lua_State *L) {
   if (np_vm(L)->batch != NULL) show(L, np_vm(L)->batch);
 }
 
-void np_batch_cancel(np_Batch *b, int flags) {
+int np_batch_cancel(np_Batch *b, int flags) {
   b->flags |= (uint16_t)(flags | NP_T_MUST_CANCEL);
+  return b->node.run != NULL && b->at < b->n;
 }
 
 void np_batch_cancel_all(neap_Vm *vm, int flags) {
   np_Batch *b;
-  for (b = vm->batches; b != NULL; b = b->next) np_batch_cancel(b, flags);
-  if (vm->batch != NULL) np_batch_cancel(vm->batch, flags);
+  for (b = vm->batches; b != NULL; b = b->next)
+    (void)np_batch_cancel(b, flags);
+  if (vm->batch != NULL) (void)np_batch_cancel(vm->batch, flags);
 }

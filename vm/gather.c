@@ -24,12 +24,16 @@ typedef struct Other {
  * the start, so that setting them never needs memory. */
 enum {
   GATHER = 0,
-  FAILURE = -1, /* the first error, or none_yet */
+  FAILURE = -1, /* the error of which it fails */
   FUTURES = -2, /* list of the children that are futures */
   OTHERS = -3   /* userdata: the structs */
 };
 
-static const char none_yet = 0;
+/* Places in the list that stands for a child's error; a list of the script's
+ * has nothing like `mark`. */
+enum { MARK = 1, ERROR, TRACEBACK, SPAWNED };
+
+static const char mark = 0;
 
 typedef struct Gather {
   np_Future f; /* first */
@@ -47,30 +51,42 @@ static Gather *of_sink(np_Sink *s) {
   return (Gather *)((char *)s - offsetof(Gather, sink));
 }
 
-/* Cancels all children, in their order. */
-static void cancel_children(Gather *g) {
+/* Cancels once more what is cancelled already as child number `at`. */
+static void cancel_again(Gather *g, uint32_t at) {
+  neap_Task *t;
+  uint32_t i;
+  for (t = g->sink.first; t != NULL; t = t->sink_next)
+    if (t->number == at) (void)np_task_cancel(t);
+  for (i = 0; i < g->nothers; i++)
+    if (g->other[i].number == at && g->other[i].future != NULL)
+      (void)np_future_cancel(g->other[i].future);
+}
+
+/* Cancels all children, in their order; 0 if all have ended. */
+static int cancel_children(Gather *g) {
   neap_Task *t = g->sink.first, *next;
+  int some = t != NULL;
   uint32_t i;
   for (i = 0; i < g->nothers; i++) {
-    for (; t != NULL && t->number < g->other[i].number; t = next) {
+    Other *c = &g->other[i];
+    for (; t != NULL && t->number < c->number; t = next) {
       next = t->sink_next;
       (void)np_task_cancel(t);
     }
-    if (g->other[i].future != NULL)
-      (void)np_future_cancel(g->other[i].future);
+    if (c->same != 0) cancel_again(g, c->same);
+    else if (c->future != NULL) some |= np_future_cancel(c->future);
   }
   for (; t != NULL; t = next) {
     next = t->sink_next;
     (void)np_task_cancel(t);
   }
-  np_batch_cancel(&g->batch, 0);
+  return np_batch_cancel(&g->batch, 0) || some;
 }
 
 static int gather_cancel(np_Future *f) {
   Gather *g = (Gather *)f;
-  if (f->state != NP_PENDING) return 0;
+  if (f->state != NP_PENDING || !cancel_children(g)) return 0;
   g->cancelled = 1;
-  cancel_children(g);
   return 1;
 }
 
@@ -112,83 +128,112 @@ static void gather_end(Gather *g) {
 }
 
 /*
- * Puts the outcome of child number `at` into the table of results: the
- * value, or the error, which is at `index`. May run out of memory.
+ * The list on top has the error of a child that failed. Sees to it that the
+ * gather has fields for its traces, if there are any: then it can be given
+ * those of the child that failed first without memory.
+ */
+static void reserve_traces(lua_State *L, Gather *g) {
+  int list = lua_gettop(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(L, -1, GATHER);
+  np_extra_get(L, -1, "sentinel");
+  if (lua_isnil(L, -1)) np_future_watch(L, &g->f, list + 2);
+  np_extra_get(L, list + 2, "traceback");
+  if (lua_isnil(L, -1) &&
+      lua_rawgeti(L, list, TRACEBACK) != LUA_TNIL) {
+    np_extra_set(L, list + 2, "traceback");
+    lua_rawgeti(L, list, SPAWNED);
+    np_extra_set(L, list + 2, "spawned");
+  }
+  lua_settop(L, list);
+}
+
+/*
+ * Puts the outcome of child number `at` into the table of results: the value
+ * at `index`, or the error there. If the gather may fail of that, it is put
+ * into a list with its traces, which are the two values on top. May run out
+ * of memory.
  */
 static void keep(lua_State *L, Gather *g, uint32_t at, int index,
                  int status) {
   int top = lua_gettop(L);
   lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
   if (status == NP_DONE) {
-    if (index <= top) lua_pushvalue(L, index);
-    else lua_pushnil(L);
-    lua_rawseti(L, -2, at);
-    return; /* whoever calls drops the table */
+    lua_pushvalue(L, index);
   } else if (g->keep_errors) {
     np_error_wrap(L, index);
-    lua_rawseti(L, -2, at);
   } else {
-    lua_rawgeti(L, -1, FAILURE);
-    if (lua_touserdata(L, -1) == &none_yet) {
-      lua_pushvalue(L, index);
-      lua_rawseti(L, top + 1, FAILURE);
-    }
-  }
-  lua_settop(L, top);
-}
-
-/* Moves the traceback of the child's error, on top with its spawn lines, to
- * the gather; pops both. */
-static void keep_traces(lua_State *L, Gather *g) {
-  int top = lua_gettop(L);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
-  lua_rawgeti(L, -1, GATHER);
-  np_extra_get(L, -1, "traceback");
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
+    lua_createtable(L, 4, 0);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&mark);
+    lua_rawseti(L, -2, MARK);
+    lua_pushvalue(L, index);
+    lua_rawseti(L, -2, ERROR);
     lua_pushvalue(L, top - 1);
-    np_extra_set_nonnil(L, -2, "traceback");
-    lua_pushvalue(L, top);
-    np_extra_set_nonnil(L, -2, "spawned");
-    np_future_watch(L, &g->f, -1);
+    lua_rawseti(L, -2, TRACEBACK);
+    if (lua_isnil(L, top)) lua_pushliteral(L, "");
+    else lua_pushvalue(L, top);
+    lua_rawseti(L, -2, SPAWNED);
+    if (status == NP_FAILED) reserve_traces(L, g);
   }
-  lua_settop(L, top - 2);
+  lua_rawseti(L, top + 1, at);
+  /* whoever calls drops what is on the stack */
 }
 
 static void child_store(lua_State *L, np_Sink *s, neap_Task *t, int first,
                         int n, int status) {
   Gather *g = of_sink(s);
-  keep(L, g, t->number, n > 0 ? first : lua_gettop(L) + 1, status);
-  if (status == NP_FAILED && !g->keep_errors && !g->failing) {
-    np_take_traces(L, t, first);
-    keep_traces(L, g);
+  if (g->failing) return;
+  if (n == 0) lua_pushnil(L);
+  if (status == NP_FAILED && !g->keep_errors) np_take_traces(L, t, first);
+  else if (status != NP_DONE) lua_settop(L, lua_gettop(L) + 2);
+  keep(L, g, t->number, first, status);
+}
+
+/* The table of results is on top, and below it the list of a child's error, of
+ * which the gather fails. */
+static void fail_as(lua_State *S) {
+  int list = lua_gettop(S) - 1;
+  lua_rawgeti(S, list, ERROR);
+  lua_rawseti(S, -2, FAILURE);
+  lua_rawgeti(S, -1, GATHER);
+  np_extra_get(S, -1, "traceback");
+  if (!lua_isnil(S, -1)) {
+    lua_rawgeti(S, list, TRACEBACK);
+    np_extra_set(S, list + 2, "traceback");
+    lua_rawgeti(S, list, SPAWNED);
+    np_extra_set(S, list + 2, "spawned");
   }
 }
 
-/*
- * Makes sure that there is an error in field `at`: it is missing if memory
- * ran out while it was kept.
- */
-static void mend(Gather *g, lua_Integer at) {
-  lua_State *S = g->f.vm->store;
-  lua_rawgeti(S, LUA_REGISTRYINDEX, g->results);
-  lua_rawgeti(S, -1, at);
-  if (lua_isnil(S, -1) || lua_touserdata(S, -1) == &none_yet) {
-    np_push(S, g->f.vm, NP_R_NOMEM);
-    lua_rawseti(S, -3, at);
-  }
-  lua_pop(S, 2);
+/* Whether the value is the list that `keep` makes of an error: there is none
+ * if memory ran out. */
+static int is_failure(lua_State *S, int index) {
+  int is;
+  if (!lua_istable(S, index)) return 0;
+  lua_rawgeti(S, index, MARK);
+  is = lua_touserdata(S, -1) == &mark;
+  lua_pop(S, 1);
+  return is;
 }
 
 /* Takes note of child number `at`, which has failed. */
 static void child_failed(Gather *g, uint32_t at) {
-  if (g->keep_errors) {
-    mend(g, at);
-  } else if (!g->failing) {
+  lua_State *S = g->f.vm->store;
+  int top = lua_gettop(S);
+  if (g->failing) return;
+  lua_rawgeti(S, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(S, -1, at);
+  lua_insert(S, -2);
+  if (!g->keep_errors) {
     g->failing = 1;
-    mend(g, FAILURE); /* before what is cancelled now passes for it */
-    if (!g->cancelled && g->pending > 0) cancel_children(g);
+    if (is_failure(S, -2)) fail_as(S);
+  } else if (lua_isnil(S, -2)) { /* memory ran out while it was kept */
+    np_push(S, g->f.vm, NP_R_NOMEM);
+    lua_rawseti(S, -2, at);
   }
+  lua_settop(S, top);
+  if (g->failing && !g->cancelled && g->pending > 0)
+    (void)cancel_children(g);
 }
 
 static void on_end(neap_Vm *vm, np_Node *node) {
@@ -207,12 +252,12 @@ static void end_later(Gather *g) {
 }
 
 /* Nobody can tell when a child is counted that has ended well, but for the
- * last one. */
+ * last one, and where others are futures, which count in their turn. */
 static int child_ended(np_Sink *s, neap_Task *t) {
   Gather *g = of_sink(s);
   np_sink_leave(s, t);
   g->pending--;
-  if (t->state != NP_DONE) {
+  if (t->state != NP_DONE || g->nothers > 0) {
     g->telling++;
     return 1;
   }
@@ -224,7 +269,7 @@ static void child_done(neap_Vm *vm, np_Sink *s, neap_Task *t) {
   Gather *g = of_sink(s);
   (void)vm;
   g->telling--;
-  child_failed(g, t->number);
+  if (t->state != NP_DONE) child_failed(g, t->number);
   if (is_over(g)) gather_end(g);
 }
 
@@ -246,15 +291,15 @@ static int copy_outcome(lua_State *L) {
   lua_rawgeti(L, 2, c->number);
   lua_replace(L, 2);
   np_future_outcome(L, 2);
-  if (f->state == NP_DONE && !(f->flags & NP_F_SINGLE)) {
-    if (lua_istable(L, 3)) lua_rawgeti(L, 3, 1);
+  if (f->state == NP_DONE && !(f->flags & NP_F_SINGLE) && lua_istable(L, 3)) {
+    lua_rawgeti(L, 3, 1);
+    lua_replace(L, 3);
   }
-  keep(L, g, c->number, lua_gettop(L), f->state);
-  if (f->state == NP_FAILED && !g->keep_errors && !g->failing) {
+  if (f->state != NP_DONE) {
     np_extra_get(L, 2, "traceback");
     np_extra_get(L, 2, "spawned");
-    keep_traces(L, g);
   }
+  keep(L, g, c->number, 3, f->state);
   return 0;
 }
 
@@ -451,7 +496,7 @@ static int start_all(lua_State *L, Gather *g, uint32_t others) {
 static void fill_results(lua_State *L, Gather *g, uint32_t others) {
   lua_pushvalue(L, FUTURE);
   lua_rawseti(L, RESULTS, GATHER);
-  lua_pushlightuserdata(L, (void *)(uintptr_t)&none_yet);
+  np_push(L, g->f.vm, NP_R_NOMEM);
   lua_rawseti(L, RESULTS, FAILURE);
   lua_newtable(L);
   lua_rawseti(L, RESULTS, FUTURES);
@@ -505,8 +550,7 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
   if (start_all(L, g, others) != LUA_OK) {
     /* What has started ends by itself; nobody sees it. */
     g->failing = 1;
-    mend(g, FAILURE);
-    cancel_children(g);
+    (void)cancel_children(g);
     if (g->pending == 0) gather_end(g);
     return lua_error(L);
   }

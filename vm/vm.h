@@ -604,8 +604,8 @@ int np_batch_next(lua_State *L);
 /* Makes tasks of all that have not started, for somebody to look at. */
 void np_batch_show(lua_State *L);
 
-/* Cancels all that have not started, with `flags`. */
-void np_batch_cancel(np_Batch *b, int flags);
+/* Cancels all that have not started, with `flags`; 0 if all have. */
+int np_batch_cancel(np_Batch *b, int flags);
 void np_batch_cancel_all(neap_Vm *vm, int flags);
 
 /* Pushes the table of context variables in force, or nil. */

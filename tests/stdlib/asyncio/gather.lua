@@ -337,3 +337,30 @@ case("G47: a future that is done before a failed child has told of it",
   log(list[1].value)
   log(list[2])
 end)
+
+case("G48: a child that is named twice is cancelled twice, as it has it",
+    "2 / 2 cancelled", async function()
+  local c = asyncio.Future()
+  local t = spawn(async function() await c end)
+  local g = gather(t, t)
+  await turn()
+  g:cancel()
+  log(t:cancelling())
+  await asyncio.wait {g}
+  local counted
+  local async function child()
+    local _ <close> = finally(function()
+      counted = asyncio.current_task():cancelling()
+    end)
+    await sleep(9)
+  end
+  local one = spawn(async function()
+    local x = child()
+    await gather(x, x)
+  end)
+  await turn()
+  await turn()
+  one:cancel()
+  await asyncio.wait {one}
+  log(counted, state(one))
+end)

@@ -166,3 +166,111 @@ case("a task that cancels itself and fails has failed",
   await asyncio.wait{task}
   assert(not task:cancelled() and task:exception().message == "its own")
 end)
+
+case("a scope that is over expires in its place, timers after what is ready",
+    "soon / timer / cancelled", async function()
+  local loop = asyncio.get_running_loop()
+  loop:call_later(0, say, "timer")
+  asyncio.catch(function()
+    local _ <close> = asyncio.timeout(0)
+    loop:call_soon(say, "soon")
+    local _ <close> = asyncio.defer(function() say "cancelled" end)
+    await asyncio.Future()
+  end)
+end)
+
+case("a scope that was over and left delays no timer",
+    "timer / turn", async function()
+  local loop = asyncio.get_running_loop()
+  do
+    local _ <close> = asyncio.timeout(0)
+    loop:call_later(0, say, "timer")
+  end
+  await asyncio.sleep(0)
+  await asyncio.sleep(0)
+  say "turn"
+end)
+
+case("moving a scope that is over to now ends it in the next turn",
+    "false TimeoutError", async function()
+  log(asyncio.catch(function()
+    local scope <close> = asyncio.timeout(0)
+    scope:reschedule(moment())
+    await asyncio.sleep(0)
+    say "not reached"
+  end))
+end)
+
+case("a scope that is over may still be given time, or none",
+    "late / never", async function()
+  do
+    local scope <close> = asyncio.timeout(0)
+    scope:reschedule(asyncio.time() + 1)
+    await asyncio.sleep(0.5)
+    say "late"
+  end
+  local scope <close> = asyncio.timeout(-1)
+  scope:reschedule(nil)
+  await asyncio.sleep(0)
+  say "never"
+end)
+
+case("the first of two failures of one turn is raised, whatever has failed",
+    "Boom: future / Boom: task / Boom: other", async function()
+  local async function fail(future)
+    if future then future:set_exception(Boom.new "future") end
+    error(Boom.new "task")
+  end
+  local function outcome(...)
+    local ok, e = pcall(await, asyncio.gather(...))
+    assert(not ok)
+    log(kind(e))
+    assert(tostring(e):find("order.lua", 1, true))
+  end
+  local f = asyncio.Future()
+  outcome(fail(f), f)
+  f = asyncio.Future()
+  local turns = asyncio.get_running_loop()
+  turns:call_soon(function() f:set_result() end)
+  outcome(fail(), f)
+  f = asyncio.Future()
+  local other = asyncio.create_task((async function()
+    error(Boom.new "other")
+  end)())
+  outcome(fail(f), other, f)
+end)
+
+case("a gather with a future counts its other children in their turn too",
+    "both / all", async function()
+  local async function tell(name, x)
+    await x
+    say(name)
+  end
+  local async function nap(n)
+    for _ = 1, n do await asyncio.sleep(0) end
+  end
+  local first = asyncio.create_task(nap(4))
+  local second = asyncio.create_task(nap(4))
+  local all = asyncio.create_task(tell("all",
+    asyncio.gather(first, nap(4))))
+  local both = asyncio.create_task(tell("both",
+    asyncio.gather(second)))
+  await asyncio.wait {all, both}
+end)
+
+case("a gather whose children have all ended cannot be cancelled any more",
+    "false / true / 1", async function()
+  local async function child() return 1 end
+  local all = asyncio.gather(child())
+  await asyncio.sleep(0)
+  log(all:cancel())
+  local async function run()
+    local future = asyncio.Future()
+    local all = asyncio.gather(future)
+    future:set_result(1)
+    log(not all:done())
+    asyncio.get_running_loop():call_soon(function() all:cancel() end)
+    log((await all))
+  end
+  await run()
+end)
