@@ -7,9 +7,11 @@
  * it, out of reach of any name in the script.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "limits.h"
 #include "permit.h"
@@ -224,9 +226,24 @@ static int read_file(lua_State *L) {
   return 1;
 }
 
+/* A pinned path is one that a sandbox has permitted. */
+static FILE *open_file(const char *filename, int pinned) {
+  char text[NEAP_PIN_SIZE];
+  int directory = UV_ENOTSUP, fd, err;
+  if (pinned) directory = neap_permit_pin(filename, 0, text, sizeof text);
+  if (directory == UV_ENOTSUP) return fopen(filename, "rb");
+  errno = directory < 0 ? -directory : 0;
+  if (directory < 0) return NULL;
+  fd = open(text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  err = errno;
+  (void)close(directory);
+  errno = err;
+  return fd < 0 ? NULL : fdopen(fd, "rb");
+}
+
 /* Pushes the contents of the file, or a message and gives -1. */
-static int read_all(lua_State *L, const char *filename) {
-  FILE *file = filename == NULL ? stdin : fopen(filename, "rb");
+static int read_all(lua_State *L, const char *filename, int pinned) {
+  FILE *file = filename == NULL ? stdin : open_file(filename, pinned);
   const char *shown = filename == NULL ? "stdin" : filename;
   int status, err;
   if (file == NULL) {
@@ -259,14 +276,15 @@ static const char *skip_first_line(const char *text, size_t length) {
   return at;
 }
 
-int neap_loadfile(lua_State *L, const char *filename, const char *mode) {
+static int load_file(lua_State *L, const char *filename, const char *mode,
+                     int pinned) {
   const char *text, *at;
   size_t length;
   int status;
   luaL_checkstack(L, 10, NULL);
   if (filename == NULL) lua_pushliteral(L, "=stdin");
   else lua_pushfstring(L, "@%s", filename);
-  if (read_all(L, filename) < 0) {
+  if (read_all(L, filename, pinned) < 0) {
     lua_remove(L, -2);
     return LUA_ERRFILE;
   }
@@ -279,6 +297,14 @@ int neap_loadfile(lua_State *L, const char *filename, const char *mode) {
   lua_replace(L, -3);
   lua_pop(L, 1);
   return status;
+}
+
+int neap_loadfile(lua_State *L, const char *filename, const char *mode) {
+  return load_file(L, filename, mode, 0);
+}
+
+int np_loadfile(lua_State *L, const char *filename, const char *mode) {
+  return load_file(L, filename, mode, np_vm(L)->sandbox != NULL);
 }
 
 /* == load, loadfile, dofile =========================================== */
@@ -374,7 +400,7 @@ static int base_loadfile(lua_State *L) {
   const char *filename = check_file(L, "loadfile");
   const char *mode = np_load_mode(L, luaL_optstring(L, 2, NULL));
   int env = lua_isnone(L, 3) ? 0 : 3;
-  return load_result(L, neap_loadfile(L, filename, mode), env);
+  return load_result(L, np_loadfile(L, filename, mode), env);
 }
 
 static int dofile_end(lua_State *L, int status, lua_KContext ctx) {
@@ -387,7 +413,7 @@ static int dofile_end(lua_State *L, int status, lua_KContext ctx) {
 static int base_dofile(lua_State *L) {
   const char *filename = check_file(L, "dofile");
   lua_settop(L, 1);
-  if (neap_loadfile(L, filename, np_load_mode(L, NULL)) != LUA_OK)
+  if (np_loadfile(L, filename, np_load_mode(L, NULL)) != LUA_OK)
     return lua_error(L);
   lua_callk(L, 0, LUA_MULTRET, 0, dofile_end);
   return dofile_end(L, LUA_OK, 0);

@@ -147,8 +147,7 @@ static int search_file(lua_State *L, const char *name) {
   lua_pop(L, 1);
   if (np_vm(L)->sandbox != NULL)
     (void)neap_permit_path(L, -1, NEAP_MAY_READ, "require");
-  if (neap_loadfile(L, lua_tostring(L, -1), np_load_mode(L, NULL)) ==
-      LUA_OK) {
+  if (np_loadfile(L, lua_tostring(L, -1), np_load_mode(L, NULL)) == LUA_OK) {
     lua_insert(L, -2);
     return 2;
   }

@@ -3,12 +3,13 @@
  *
  * Every function of a module that reaches out of the machine asks here, in
  * C, before it does. Paths are made canonical first, with what links lead
- * to, and the canonical path is what is then used: so a link that is changed
- * later leads nowhere else. Names of hosts are permitted as names; the
- * addresses that they were found to have are remembered, since what is
- * connected is an address.
+ * to, and the canonical path is what is then used, pinned: so a link that is
+ * changed, or put there, later leads nowhere else. Names of hosts are
+ * permitted as names; the addresses that they were found to have are
+ * remembered, since what is connected is an address.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -194,6 +195,58 @@ const char *neap_permit_path(lua_State *L, int index, int may,
   lua_replace(L, index < 0 ? index - 1 : index);
   return lua_tostring(L, index);
 }
+
+#ifdef O_PATH
+
+#define WALK (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+/* The directory `name` in `fd`, which is closed. */
+static int descend(int fd, const char *name, int make) {
+  int next = openat(fd, name, WALK), err;
+  if (next < 0 && errno == ENOENT && make &&
+      (mkdirat(fd, name, 0777) == 0 || errno == EEXIST))
+    next = openat(fd, name, WALK);
+  err = errno;
+  (void)close(fd);
+  return next < 0 ? uv_translate_sys_error(err) : next;
+}
+
+int neap_permit_pin(const char *path, int make, char *text, size_t size) {
+  const char *slash;
+  int fd;
+  if (*path != '/' || access("/proc/self/fd", X_OK) < 0) return UV_ENOTSUP;
+  fd = open("/", WALK);
+  if (fd < 0) return uv_translate_sys_error(errno);
+  while (fd >= 0 && (slash = strchr(++path, '/')) != NULL) {
+    char name[NAME_MAX + 1];
+    size_t n = (size_t)(slash - path);
+    if (n >= sizeof name) {
+      (void)close(fd);
+      return UV_ENAMETOOLONG;
+    }
+    memcpy(name, path, n);
+    name[n] = '\0';
+    fd = descend(fd, name, make);
+    path = slash;
+  }
+  if (fd < 0) return fd;
+  if ((size_t)snprintf(text, size, "/proc/self/fd/%d/%s", fd, path) < size)
+    return fd;
+  (void)close(fd);
+  return UV_ENAMETOOLONG;
+}
+
+#else
+
+int neap_permit_pin(const char *path, int make, char *text, size_t size) {
+  (void)path;
+  (void)make;
+  (void)text;
+  (void)size;
+  return UV_ENOTSUP;
+}
+
+#endif
 
 int neap_permitted_read(lua_State *L, int index) {
   return np_may_read(np_vm(L), luaL_checkstring(L, index));

@@ -900,6 +900,10 @@ void np_queue_open(lua_State *L);
 /* load.c: the mode in which a script may load; raises if it may not. */
 const char *np_load_mode(lua_State *L, const char *mode);
 
+/* neap_loadfile for a script: in a sandbox the path is a permitted one, and
+ * no link is followed. */
+int np_loadfile(lua_State *L, const char *filename, const char *mode);
+
 /* == module.c ========================================================= */
 
 /* The module of the build by that name, or NULL. */

@@ -56,16 +56,17 @@ static int add(np_Buf *batch, char type, const char *name) {
   return np_buf_append(batch, name, strlen(name) + 1) < 0 ? UV_ENOMEM : 0;
 }
 
-static int open_dir(Dir *d) {
+static int open_dir(Dir *d, const np_Job *job) {
   int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  int fd = open(d->path, flags | (d->no_follow ? O_NOFOLLOW : 0));
+  int no_follow = d->no_follow || job->pinned ? O_NOFOLLOW : 0;
+  int fd = open(job->path, flags | no_follow);
   d->dir = fd >= 0 ? fdopendir(fd) : NULL;
   return d->dir == NULL ? uv_translate_sys_error(errno) : 0;
 }
 
-static int read_batch(Dir *d) {
+static int read_batch(Dir *d, const np_Job *job) {
   struct dirent *entry;
-  int err = d->dir == NULL ? open_dir(d) : 0;
+  int err = d->dir == NULL ? open_dir(d, job) : 0;
   while (err == 0 && np_buf_size(&d->batch) < BATCH) {
     errno = 0;
     entry = readdir(d->dir);
@@ -84,7 +85,7 @@ static void dir_end(Dir *d) {
 
 static void run_batch(np_Job *job) {
   Dir *d = job->owner;
-  d->status = read_batch(d);
+  d->status = read_batch(d, job);
   if (d->status < 0) dir_end(d);
 }
 
@@ -139,8 +140,9 @@ static int batch_go(lua_State *L, Dir *d) {
   if (np_buf_size(&d->batch) > 0) return take(L, d);
   if (d->status == UV_EOF) return 0;
   if (d->status < 0) return np_fs_fail(L, d->status, "scandir", d->path, NULL);
-  job = np_job_bare(neap_vm(L), "scandir", run_batch, NULL, NULL);
+  job = np_job_bare(neap_vm(L), "scandir", run_batch, d->path, NULL);
   if (job == NULL) return luaL_error(L, "not enough memory");
+  if (d->dir != NULL) job->pins = 0;
   job->owner = d;
   job->finish = batch_finish;
   d->reading = 1;

@@ -45,6 +45,7 @@ static void send_close(np_File *f) {
     return;
   }
   job->fd = f->fd;
+  job->pins = 0; /* its name is random: nobody else can have such a one */
   job->flags = f->temporary;
   job->owner = f;
   job->finish = close_finish;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "file.h"
 #include "job.h"
@@ -55,6 +56,7 @@ np_Job *np_job_bare(neap_Vm *vm, const char *name, void (*run)(np_Job *),
   job->wait.detail = detail;
   job->run = run;
   job->fd = -1;
+  if (neap_sandboxed(neap_state(vm))) job->pins = NP_PIN_PATH | NP_PIN_OTHER;
   (void)text_add(text_add(job->text, path, &job->path), other, &job->other);
   return job;
 }
@@ -64,6 +66,59 @@ void np_job_free(np_Job *job) {
   free(job->data);
   (void)neap_memory_count(job->vm, &job->counted, 0); /* cannot fail */
   free(job);
+}
+
+/* == On a file thread, in a sandbox =================================== */
+
+typedef struct Pin {
+  const char *path; /* as it was */
+  int fd;
+  char text[NEAP_PIN_SIZE];
+} Pin;
+
+static int pin(Pin *p, const char **path, int make) {
+  p->path = *path;
+  p->fd = -1;
+  if (*path == NULL) return 0;
+  p->fd = neap_permit_pin(*path, make, p->text, sizeof p->text);
+  if (p->fd >= 0) *path = p->text;
+  return p->fd >= 0 || p->fd == UV_ENOTSUP ? 0 : p->fd;
+}
+
+/* The job has made a path of its own, for messages or as what it gives: that
+ * leads where the other one does. */
+static int unpin_made(np_Job *job, const Pin *p) {
+  size_t pinned = (size_t)(strrchr(p->text, '/') - p->text);
+  size_t before = (size_t)(strrchr(p->path, '/') - p->path);
+  size_t rest = strlen(job->data + pinned) + 1;
+  char *made = malloc(before + rest);
+  if (made == NULL) return UV_ENOMEM;
+  memcpy(made, p->path, before);
+  memcpy(made + before, job->data + pinned, rest);
+  free(job->data);
+  job->path = job->data = made;
+  return 0;
+}
+
+static void unpin(np_Job *job, const Pin *p, const char **path) {
+  if (p->fd < 0) return;
+  (void)close(p->fd);
+  if (*path == p->text) *path = p->path;
+  else if (*path != NULL && *path == job->data && unpin_made(job, p) < 0)
+    job->status = UV_ENOMEM;
+}
+
+static void run_pinned(np_Job *job) {
+  Pin path = {NULL, -1, ""}, other = {NULL, -1, ""};
+  int make = job->pins & NP_PIN_MAKE;
+  if (job->pins & NP_PIN_PATH) job->status = pin(&path, &job->path, make);
+  if (job->status == 0 && job->pins & NP_PIN_OTHER)
+    job->status = pin(&other, &job->other, 0);
+  job->pinned = path.fd >= 0 || other.fd >= 0;
+  if (job->status == 0) job->run(job);
+  else if (!(job->pins & NP_PIN_OTHER)) job->other = NULL; /* no path */
+  unpin(job, &path, &job->path);
+  unpin(job, &other, &job->other);
 }
 
 /* == libuv's side ===================================================== */
@@ -88,7 +143,9 @@ void np_job_ended(np_Job *job, int status) {
 
 static void on_work(uv_work_t *request) {
   np_Job *job = (np_Job *)request;
-  if (job->status == 0) job->run(job);
+  if (job->status != 0) return;
+  if (job->pins & (NP_PIN_PATH | NP_PIN_OTHER)) run_pinned(job);
+  else job->run(job);
 }
 
 static void on_worked(uv_work_t *request, int status) {

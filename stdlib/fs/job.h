@@ -45,6 +45,9 @@ struct np_Job {
   int status;                    /* 0, or the code of what failed */
   int fd;
   atomic_int stop;               /* a long job had better end */
+  uint8_t pins;                  /* which of its paths ... */
+  uint8_t pinned;                /* ... no link may lead away from: then what
+                                  * they end with must not be followed */
   uint8_t state;                 /* job.c's own */
   uint8_t orphan;                /* nobody takes the result */
   int flags, mode;               /* whatever `run` takes and gives */
@@ -58,6 +61,10 @@ struct np_Job {
   const char *path, *other;      /* in `text`; may be NULL */
   char text[];
 };
+
+/* In a sandbox the paths of a job are pinned while it runs, see
+ * neap_permit_pin; np_job_bare sets both. */
+enum { NP_PIN_PATH = 1, NP_PIN_OTHER = 2, NP_PIN_MAKE = 4 };
 
 /* == Making and starting ============================================= */
 

@@ -3,6 +3,7 @@
  * rename and so on. Each is one call of libuv's, made on a file thread.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ const char *np_fs_type(unsigned mode) {
 
 static void run_stat(np_Job *job) {
   uv_fs_t req;
-  if (job->flags)
+  if (job->flags || job->pinned)
     job->status = uv_fs_lstat(NULL, &req, job->path, NULL);
   else
     job->status = uv_fs_stat(NULL, &req, job->path, NULL);
@@ -147,11 +148,13 @@ static void run_symlink(np_Job *job) {
 static int two_paths(lua_State *L, const char *name, const char *first,
                      const char *second, void (*run)(np_Job *)) {
   const char *path, *other;
+  np_Job *job;
   np_fs_arguments(L, name, 2);
   path = np_fs_path(L, 1, name, first);
   other = np_fs_path(L, 2, name, second);
-  return np_job_await(L, np_job_new(L, name, run, path, other),
-                      np_job_nothing);
+  job = np_job_new(L, name, run, path, other);
+  if (run == run_symlink) job->pins &= (uint8_t)~NP_PIN_PATH; /* a text */
+  return np_job_await(L, job, np_job_nothing);
 }
 
 /* What has two names may be changed by both, and read by none that could not
@@ -227,15 +230,21 @@ static void run_readlink(np_Job *job) {
   take_string(job, &req);
 }
 
+/* A pinned one was canonical, and is taken for what it is until it has gone. */
 static void run_realpath(np_Job *job) {
   uv_fs_t req;
+  if (job->pinned) {
+    run_stat(job);
+    return;
+  }
   job->status = uv_fs_realpath(NULL, &req, job->path, NULL);
   take_string(job, &req);
 }
 
 int np_fs_string_done(lua_State *L, int status) {
   np_Job *job = np_job_check(L, status);
-  lua_pushlstring(L, job->data, job->size);
+  if (job->data != NULL) lua_pushlstring(L, job->data, job->size);
+  else lua_pushstring(L, job->path);
   np_job_drop(L, -2);
   return 1;
 }
@@ -268,9 +277,9 @@ static int fs_realpath(lua_State *L) {
 /* == chmod, utime ===================================================== */
 
 static void run_chmod(np_Job *job) {
-  uv_fs_t req;
-  job->status = uv_fs_chmod(NULL, &req, job->path, job->mode, NULL);
-  uv_fs_req_cleanup(&req);
+  if (fchmodat(AT_FDCWD, job->path, (mode_t)job->mode,
+               job->pinned ? AT_SYMLINK_NOFOLLOW : 0) < 0)
+    job->status = uv_translate_sys_error(errno);
 }
 
 /* core.chmod(path, mode) */
@@ -286,8 +295,8 @@ static int fs_chmod(lua_State *L) {
 
 static void run_utime(np_Job *job) {
   uv_fs_t req;
-  job->status = uv_fs_utime(NULL, &req, job->path, job->times[0],
-                            job->times[1], NULL);
+  job->status = (job->pinned ? uv_fs_lutime : uv_fs_utime)
+      (NULL, &req, job->path, job->times[0], job->times[1], NULL);
   uv_fs_req_cleanup(&req);
 }
 

@@ -79,6 +79,7 @@ static np_Job *temp_job(lua_State *L, const char *name,
   if (inside && neap_sandboxed(L)) before = lua_pushfstring(L, "%s/", before);
   job = np_job_new(L, name, run, before, luaL_checkstring(L, 2));
   job->mode = !lua_toboolean(L, 3);
+  job->pins &= (uint8_t)~NP_PIN_OTHER; /* not a path */
   return job;
 }
 
@@ -128,6 +129,7 @@ static void temp_dir_close(neap_Handle *h) {
     t->removed = 1;
     return;
   }
+  job->pins = 0; /* its name is random: nobody else can have such a one */
   job->owner = t;
   job->finish = remove_finish;
   neap_handle_pin(h);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -59,6 +60,7 @@ static int fs_mkdir(lua_State *L) {
                                      NEAP_MAY_WRITE | NEAP_NO_FOLLOW);
   np_Job *job = np_job_new(L, "mkdir", run_mkdir, path, NULL);
   job->flags = lua_toboolean(L, 2);
+  if (job->flags) job->pins |= NP_PIN_MAKE;
   job->mode = (int)luaL_checkinteger(L, 3);
   return np_job_await(L, job, np_job_nothing);
 }
@@ -200,9 +202,9 @@ static int copy_rest(np_Job *job, int in, int out) {
 }
 
 /* Files that do not know their size, as in /proc, seem to be empty. */
-static int copy_unsized(np_Job *job) {
-  int in = open(job->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  int out = in >= 0 ? open(job->other, O_WRONLY | O_CLOEXEC) : -1;
+static int copy_unsized(np_Job *job, const char *path, const char *dest) {
+  int in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  int out = in >= 0 ? open(dest, O_WRONLY | O_CLOEXEC) : -1;
   int err = out >= 0 ? copy_rest(job, in, out) : code();
   if (in >= 0) (void)close(in);
   if (out >= 0 && close(out) < 0 && err == 0) err = code();
@@ -210,19 +212,48 @@ static int copy_unsized(np_Job *job) {
 }
 
 /* What is no ordinary file could block the thread for ever. */
-static void run_copy(np_Job *job) {
+static int copy(np_Job *job, const char *path, const char *dest, int flags) {
   struct stat st;
   uv_fs_t req;
-  if (stat(job->path, &st) < 0) {
-    job->status = code();
-  } else if (!S_ISREG(st.st_mode)) {
-    job->status = S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
-  } else {
-    job->status = uv_fs_copyfile(NULL, &req, job->path, job->other,
-                                 job->flags, NULL);
-    uv_fs_req_cleanup(&req);
-    if (job->status == 0 && st.st_size == 0) job->status = copy_unsized(job);
+  int err;
+  if (stat(path, &st) < 0) return code();
+  if (!S_ISREG(st.st_mode))
+    return S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
+  err = uv_fs_copyfile(NULL, &req, path, dest, flags, NULL);
+  uv_fs_req_cleanup(&req);
+  if (err == 0 && st.st_size == 0) err = copy_unsized(job, path, dest);
+  return err;
+}
+
+/* Copies to what is open already, so that no link is followed. */
+static int copy_open(np_Job *job, int in) {
+  int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, out;
+  char path[40], dest[40];
+  struct stat st;
+  int err;
+  if (fstat(in, &st) < 0) return code();
+  if (!S_ISREG(st.st_mode))
+    return S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
+  if (job->flags & UV_FS_COPYFILE_EXCL) flags |= O_EXCL;
+  out = open(job->other, flags, st.st_mode & 0777);
+  if (out < 0) return code();
+  (void)snprintf(path, sizeof path, "/proc/self/fd/%d", in);
+  (void)snprintf(dest, sizeof dest, "/proc/self/fd/%d", out);
+  err = copy(job, path, dest, 0);
+  if (err < 0) (void)unlink(job->other);
+  if (close(out) < 0 && err == 0 && errno != EINTR) err = code();
+  return err;
+}
+
+static void run_copy(np_Job *job) {
+  int in;
+  if (!job->pinned) {
+    job->status = copy(job, job->path, job->other, job->flags);
+    return;
   }
+  in = open(job->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  job->status = in >= 0 ? copy_open(job, in) : code();
+  if (in >= 0) (void)close(in); /* it was only read */
 }
 
 /* core.copy(path, dest, overwrite) */

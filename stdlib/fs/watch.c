@@ -116,7 +116,8 @@ static int watch_read(lua_State *L) {
 
 /* On a duplicate of the descriptor, which may be closed meanwhile. */
 static void run_add(np_Job *job) {
-  int wd = inotify_add_watch(job->fd, job->path, (uint32_t)job->flags);
+  int flags = job->flags | (job->pinned ? IN_DONT_FOLLOW : 0);
+  int wd = inotify_add_watch(job->fd, job->path, (uint32_t)flags);
   if (wd < 0) job->status = uv_translate_sys_error(errno);
   job->offset = wd;
 }

@@ -84,8 +84,13 @@ static int read_open(np_Job *job, int fd) {
   return read_all(job, fd);
 }
 
+static int no_follow(const np_Job *job) {
+  return job->pinned ? O_NOFOLLOW : 0;
+}
+
 static void run_read(np_Job *job) {
-  int fd = open_retry(job->path, O_RDONLY | O_NONBLOCK, 0);
+  int flags = O_RDONLY | O_NONBLOCK | no_follow(job);
+  int fd = open_retry(job->path, flags, 0);
   if (fd < 0) {
     job->status = code();
     return;
@@ -135,7 +140,7 @@ static int write_close(np_Job *job, int fd) {
 /* One that is no ordinary file must not block the thread: nothing is written
  * to it here. ENXIO is a FIFO that nobody reads. */
 static int write_plain(np_Job *job) {
-  int flags = O_WRONLY | O_CREAT | O_NONBLOCK, fd;
+  int flags = O_WRONLY | O_CREAT | O_NONBLOCK | no_follow(job), fd;
   struct stat st;
   flags |= job->flags & APPEND ? O_APPEND : O_TRUNC;
   fd = open_retry(job->path, flags, job->mode);
@@ -172,7 +177,7 @@ static int inherit(int fd, const struct stat *old) {
 /* To a new file `temp`, which then takes the place of `path`. */
 static int replace(np_Job *job, const char *path, const char *temp) {
   struct stat st;
-  int is_new = stat(path, &st) < 0, fd, err;
+  int is_new = (job->pinned ? lstat : stat)(path, &st) < 0, fd, err;
   if (!is_new && !S_ISREG(st.st_mode))
     return S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
   fd = open_retry(temp, O_WRONLY | O_CREAT | O_EXCL, job->mode);
@@ -210,7 +215,7 @@ static int write_atomic(np_Job *job) {
   int err;
   if (strlen(job->path) >= sizeof path) return UV_ENAMETOOLONG;
   strcpy(path, job->path);
-  err = follow(path); /* a link stays a link */
+  err = job->pinned ? 0 : follow(path); /* a link stays a link */
   if (err < 0) return err;
   slash = strrchr(path, '/');
   name = slash != NULL ? (size_t)(slash - path) + 1 : 0;

@@ -20,6 +20,7 @@ static np_Job *file_job(lua_State *L, const char *name,
   np_Job *job = np_job_new(L, name, run, f->path, NULL);
   job->file = job->owner = f;
   job->fd = f->fd;
+  job->pins = 0; /* the path is for messages */
   return job;
 }
 
@@ -35,6 +36,7 @@ static void check_writable(lua_State *L, const char *name) {
 static void run_open(np_Job *job) {
   struct stat st;
   int flags = job->flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  if (job->pinned) flags |= O_NOFOLLOW;
   do job->fd = open(job->path, flags, job->mode);
   while (job->fd < 0 && errno == EINTR);
   if (job->fd < 0 || fstat(job->fd, &st) < 0)

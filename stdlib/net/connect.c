@@ -6,18 +6,26 @@
  * addresses and time limits are in net.lua.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "address.h"
 #include "net.h"
 #include "stream.h"
 
 /* == Connecting: a stream, address, port, nodelay ====================== */
+
+#ifndef O_PATH
+#define O_PATH 0 /* nothing is pinned then */
+#endif
 
 typedef struct Connect {
   uv_connect_t request;
@@ -54,14 +62,37 @@ static int connect_done(lua_State *L, int status) {
   return 0;
 }
 
+/* In a sandbox: to the socket that the permitted path names, and not to what
+ * a link leads to that has taken the place of a part of it. */
+static int connect_pinned(Connect *c, np_Stream *s, const char *path) {
+  char text[NEAP_PIN_SIZE];
+  struct stat st;
+  int directory = neap_permit_pin(path, 0, text, sizeof text), fd, err = 0;
+  if (directory < 0) return directory;
+  fd = open(text, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 || fstat(fd, &st) < 0) err = uv_translate_sys_error(errno);
+  else if (S_ISLNK(st.st_mode)) err = UV_ELOOP;
+  (void)close(directory);
+  (void)snprintf(text, sizeof text, "/proc/self/fd/%d", fd);
+  if (err == 0) uv_pipe_connect(&c->request, &s->uv.pipe, text, on_connect);
+  if (fd >= 0) (void)close(fd);
+  return err;
+}
+
+static int connect_path(Connect *c, np_Stream *s, lua_State *L) {
+  const char *path = lua_tostring(L, 2);
+  int err = UV_ENOTSUP;
+  if (neap_sandboxed(L)) err = connect_pinned(c, s, path);
+  if (err != UV_ENOTSUP) return err;
+  uv_pipe_connect(&c->request, &s->uv.pipe, path, on_connect);
+  return 0;
+}
+
 static int connect_start(Connect *c, np_Stream *s, lua_State *L) {
   const char *to = lua_tostring(L, 2);
   struct sockaddr_storage name;
   c->stream = s;
-  if (s->kind == NP_STREAM_PIPE) {
-    uv_pipe_connect(&c->request, &s->uv.pipe, to, on_connect);
-    return 0;
-  }
+  if (s->kind == NP_STREAM_PIPE) return connect_path(c, s, L);
   if (np_address_parse(to, (int)lua_tointeger(L, 3), &name) == 0)
     return UV_EINVAL;
   np_stream_set_peer(s, &name);

@@ -68,11 +68,12 @@ static void remove_world(void) {
 
 /* 1 if nothing outside has changed. */
 static int is_whole(void) {
-  char command[300];
+  char command[500];
   snprintf(command, sizeof command,
            "test \"$(cd '%s' && ls -a | tr '\\n' ' ')\" = "
            "'. .. module2.lua secret ' && "
-           "test \"$(cat '%s/secret')\" = SECRET", out, out);
+           "test \"$(cat '%s/secret')\" = SECRET && "
+           "test -w '%s/secret' -a ! -x '%s/secret'", out, out, out, out);
   return system(command) == 0;
 }
 
@@ -150,6 +151,12 @@ static void test_inside(void) {
     "package.path = IN .. '/?.lua'\n"
     "assert(require 'module' == 'a module')\n"
     "assert(dofile(IN .. '/module.lua') == 'a module')\n"
+    "do local net = require 'neap.net'\n"
+    "  local s <close> = net.listen{path = IN .. '/socket'}\n"
+    "  local a <close> = await net.connect{path = IN .. '/socket'}\n"
+    "  local b <close> = await s:accept() await a:write 'x'\n"
+    "  assert(await b:read() == 'x' and a:peername().path == IN .. '/socket')\n"
+    "end\n"
     "local a, b = require 'neap.net'.pair() await a:write 'x'\n"
     "assert(await b:read() == 'x')\n"
     "assert(load 'return 1'() == 1 and os.time() > 0)\n"
@@ -349,6 +356,90 @@ static void test_attacks(void) {
   close(fd);
 }
 
+/* == Swaps ============================================================ */
+
+/*
+ * All file threads are busy while something is asked for, and so is, before
+ * it, that a link out takes the place of the directory A (or of the file in
+ * it), which was looked at by then. The link led inside where it was made.
+ */
+static const char swap[] =
+  "local fs = require 'neap.fs'\n"
+  "local A = IN .. '/a' .. N\n"
+  "await fs.mkdir(IN .. '/out', {parents = true})\n"
+  "await fs.mkdir(IN .. '/d/e', {parents = true})\n"
+  "await fs.mkdir(A) await fs.write_file(A .. '/secret', 'decoy')\n"
+  "await fs.symlink('../out', IN .. '/d/link' .. N)\n"
+  "await fs.symlink('../../out/secret', IN .. '/d/e/link' .. N)\n"
+  "await fs.write_file(IN .. '/big', ('x'):rep(8 << 20))\n"
+  "local all = {}\n"
+  "local function ask(x) all[#all + 1] = asyncio.create_task(x) end\n"
+  "for i = 1, 8 do ask(fs.copy(IN .. '/big', IN .. '/big' .. i)) end\n"
+  "if FILE then ask(fs.rename(A .. '/secret', IN .. '/was' .. N))\n"
+  "  ask(fs.rename(IN .. '/d/e/link' .. N, A .. '/secret'))\n"
+  "else ask(fs.rename(A, IN .. '/was' .. N))\n"
+  "  ask(fs.rename(IN .. '/d/link' .. N, A)) end\n"
+  "ask((async function() %s end)())\n"
+  "all = await asyncio.gather(all, {return_exceptions = true})\n"
+  "return all[#all]";
+
+static const char *const swapped[] = {
+  "return await fs.read_file(A .. '/secret')",
+  "return await (await fs.open(A .. '/secret')):read(100)",
+  "await (await fs.open(A .. '/secret', 'r+')):write 'x'",
+  "await fs.append_file(A .. '/secret', 'x')",
+  "await fs.write_file(A .. '/secret', 'x')",
+  "await fs.write_file(A .. '/secret', 'x', {atomic = true})",
+  "await fs.write_file(A .. '/new', 'x')",
+  "await fs.open(A .. '/new', 'w')",
+  "await fs.mkdir(A .. '/new')",
+  "await fs.mkdir(A .. '/new/e/w', {parents = true})",
+  "await fs.remove(A .. '/secret')",
+  "await fs.remove(A, {recursive = true})",
+  "await fs.rename(A .. '/secret', IN .. '/got' .. N)",
+  "await fs.rename(IN .. '/big', A .. '/new')",
+  "await fs.link(A .. '/secret', IN .. '/got' .. N)\n"
+  "return await fs.read_file(IN .. '/got' .. N)",
+  "await fs.symlink('file', A .. '/new')",
+  "await fs.copy(A .. '/secret', IN .. '/got' .. N)\n"
+  "return await fs.read_file(IN .. '/got' .. N)",
+  "await fs.copy(IN .. '/module.lua', A .. '/secret')",
+  "await fs.copy(IN .. '/module.lua', A .. '/new')",
+  "await fs.chmod(A .. '/secret', '777')",
+  "if (await fs.stat(A .. '/secret')).size == 6 then return 'SECRET' end",
+  "if await fs.exists(A .. '/module2.lua') then return 'SECRET' end",
+  "if (await fs.realpath(A .. '/secret')):find(OUT, 1, true) then\n"
+  "  return 'SECRET' end",
+  "for e in fs.scandir(A) do\n"
+  "  if e.name == 'module2.lua' then return 'SECRET' end end",
+  "await fs.temp_dir{dir = A, keep = true}",
+  "await fs.temp_file{dir = A, keep = true}",
+  NULL};
+
+static void test_swaps(void) {
+  char script[2048];
+  int i, file, status, n = 0;
+  for (i = 0; swapped[i] != NULL; i++) {
+    for (file = 0; file <= 1; file++) {
+      Host host;
+      const char *result;
+      host_open_in(&host);
+      lua_pushinteger(host.L, n++);
+      lua_setglobal(host.L, "N");
+      lua_pushboolean(host.L, file);
+      lua_setglobal(host.L, "FILE");
+      snprintf(script, sizeof script, swap, swapped[i]);
+      result = run(&host, script, &status);
+      if (getenv("SANDBOX_TELL") != NULL)
+        printf("%s\n  --> %d %s\n", swapped[i], status, result);
+      expect(status == LUA_OK, result);
+      expect(strstr(result, "SECRET") == NULL, swapped[i]);
+      finish(&host);
+      expect(is_whole(), swapped[i]);
+    }
+  }
+}
+
 /* == Errors =========================================================== */
 
 static void test_error(void) {
@@ -520,6 +611,7 @@ int main(void) {
   make_world();
   test_inside();
   test_attacks();
+  test_swaps();
   test_error();
   test_lists();
   test_paths();

@@ -273,6 +273,18 @@ NEAP_API void neap_permit(lua_State *L, int may, const char *op,
 NEAP_API const char *neap_permit_path(lua_State *L, int index, int may,
                                       const char *op);
 
+/*
+ * For the use of such a path, which may be later and on another thread, when
+ * another task has put a link in the place of a directory: opens the one that
+ * `path` is in without following any, makes those that are missing if `make`,
+ * and puts a path into `text` that leads through it. What is at its end must
+ * not be followed either. The descriptor, to be closed after the use; or a
+ * code, UV_ENOTSUP where the system cannot do that. From any thread.
+ */
+#define NEAP_PIN_SIZE 320 /* room for every `text` */
+NEAP_API int neap_permit_pin(const char *path, int make, char *text,
+                             size_t size);
+
 /* 1 if the path at `index`, which is canonical, may be read. */
 NEAP_API int neap_permitted_read(lua_State *L, int index);
 
