@@ -41,15 +41,16 @@ static int grow(np_Job *job, size_t size) {
   return 0;
 }
 
-/* Reads to the end, which need not be where the size says; one byte more than
- * that is there to see it. */
-static int read_all(np_Job *job, int fd) {
+/* Reads to the end. If it is where the size said, which is 0 if that is not
+ * known, one read tells: it could have given a byte more. */
+static int read_all(np_Job *job, int fd, size_t known) {
   for (;;) {
     ssize_t n = read(fd, job->data + job->done, job->size - job->done);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return code();
     if (n == 0) return 0;
     job->done += (size_t)n;
+    if (job->done == known) return 0;
     if (atomic_load(&job->stop)) return UV_ECANCELED;
     if (job->done == job->size && grow(job, job->size * 2) < 0)
       return UV_ENOMEM;
@@ -81,7 +82,7 @@ static int read_open(np_Job *job, int fd) {
   if ((uint64_t)st.st_size >= SIZE_MAX / 4) return UV_ENOMEM;
   if (grow(job, st.st_size > 0 ? (size_t)st.st_size + 1 : FIRST) < 0)
     return UV_ENOMEM;
-  return read_all(job, fd);
+  return read_all(job, fd, (size_t)st.st_size);
 }
 
 static int no_follow(const np_Job *job) {
