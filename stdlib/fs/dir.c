@@ -168,10 +168,11 @@ static int dir_batch(lua_State *L) {
 int np_dir_new(lua_State *L) {
   const char *path = np_fs_permitted(L, 1, "scandir", "path",
                                      NEAP_MAY_READ);
+  int no_follow = lua_toboolean(L, 2);
   Dir *d = neap_handle_new(L, sizeof *d, &dir_class);
   neap_handle_count(L, &d->handle, NEAP_KIND_FILE);
   d->wait.what = "scandir";
-  d->no_follow = lua_toboolean(L, 2);
+  d->no_follow = no_follow;
   d->path = strdup(path);
   return d->path != NULL ? 1 : luaL_error(L, "not enough memory");
 }

@@ -60,6 +60,13 @@ test("scandir of nothing and of what is no directory", async function()
   equal(expect_error(asyncio.OSError, scan, dir:path "a").code, "ENOTDIR")
 end)
 
+test("scandir reads what a link leads to", async function()
+  local dir <close> = tree {"d/a"}
+  await fs.symlink("d", dir:path "link")
+  local entries = await fs.scandir(dir:path "link")
+  equal(entries, {{name = "a", path = dir:path "link/a", type = "file"}})
+end)
+
 test("an iterator ends once and stays ended", async function()
   local dir <close> = tree {"a"}
   local scan = fs.scandir(dir:path())
@@ -187,6 +194,15 @@ test("glob finds broken links", async function()
   await fs.symlink("none", dir:path "broken")
   equal(await fs.glob("broken", {root = dir:path()}), {"broken"})
   equal(await fs.glob("b*", {root = dir:path()}), {"broken"})
+end)
+
+test("glob goes behind links but for **", async function()
+  local dir <close> = tree {"d/a", "d/e/a"}
+  await fs.symlink("d", dir:path "link")
+  local root = {root = dir:path()}
+  equal(sorted(await fs.glob("*/a", root)), {"d/a", "link/a"})
+  equal(sorted(await fs.glob("l*/*/a", root)), {"link/e/a"})
+  equal(sorted(await fs.glob("**/a", root)), {"d/a", "d/e/a"})
 end)
 
 test("a loop that is left closes its directories", async function()
