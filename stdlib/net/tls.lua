@@ -218,6 +218,8 @@ function tls.begin(what, stream, context, hostname, where)
   if not fact.server and fact.verify and not hostname then
     misuse(what, "server_hostname is missing")
   end
+  -- The dot of a name that is complete is not in certificates.
+  if hostname then hostname = hostname:match "^(.+)%.$" or hostname end
   trust_system(context)
   core.tls_start(stream, context, hostname,
     hostname and where and hostname .. " " .. where)

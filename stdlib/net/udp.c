@@ -34,6 +34,7 @@ typedef struct Udp {
   Sender *senders;
   np_Net *net;
   int fd, is_open;
+  int connected; /* sends to its peer alone */
   int family;
   int polling; /* for these events */
   unsigned burst;
@@ -185,6 +186,9 @@ static int udp_send(lua_State *L) {
   socklen_t to_size = 0;
   ssize_t n;
   if (!lua_isnoneornil(L, 3)) {
+    if (u->connected) /* Linux would send it, others refuse */
+      return neap_misuse(L, "send", "host is given, and the socket is "
+                         "connected");
     neap_permit_host(L, NEAP_MAY_CONNECT, "send", luaL_checkstring(L, 3),
                      (int)luaL_checkinteger(L, 4));
     to = (const struct sockaddr *)&name;
@@ -444,7 +448,8 @@ static int udp_connect(lua_State *L) {
   int port = (int)luaL_checkinteger(L, 3);
   neap_permit_host(L, NEAP_MAY_CONNECT, "udp", luaL_checkstring(L, 2), port);
   socklen_t size = np_address_parse(luaL_checkstring(L, 2), port, &name);
-  if (connect(u->fd, (struct sockaddr *)&name, size) == 0) return 0;
+  u->connected = connect(u->fd, (struct sockaddr *)&name, size) == 0;
+  if (u->connected) return 0;
   np_address_text(L, lua_tostring(L, 2), port);
   return neap_fail(L, uv_translate_sys_error(errno), "udp %s",
                    lua_tostring(L, -1));

@@ -189,6 +189,14 @@ test("a certificate for another host is refused", async function()
   end)
 end)
 
+test("a name may end in the dot of one that is complete", async function()
+  with_server(identity "good", function(port)
+    local conn <close> = connect(port,
+      {ca = at "ca.pem", server_hostname = "localhost."})
+    equal(conn:tls_info().server_hostname, "localhost")
+  end)
+end)
+
 test("a certificate of an unknown issuer is refused", async function()
   with_server(identity "unknown", function(port)
     refused("UNKNOWN_ISSUER", "certificate verify failed: unable to get "

@@ -66,6 +66,9 @@ test("a connected socket hears its peer alone", async function()
   local at = a:sockname()
   local b <close> = net.udp{remote_host = at.host, remote_port = at.port}
   equal(b:peername(), at)
+  local other = stranger:sockname()
+  expect_error("send: host is given, and the socket is connected", b.send, b,
+    "x", other.host, other.port)
   await b:send("1")
   local _, from = await a:recv()
   await stranger:send("not for you", from.host, from.port)
