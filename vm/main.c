@@ -580,6 +580,10 @@ static int flush_output(void) {
   return 0;
 }
 
+static int is_verb(const char *text) {
+  return strcmp(text, "ps") == 0 || strcmp(text, "translate") == 0;
+}
+
 int main(int argc, char **argv) {
   char name[] = "neap", *only_name[] = {name, NULL};
   char execute[] = "-e", call_ps[160], *ps[] = {name, execute, call_ps, NULL};
@@ -595,6 +599,12 @@ int main(int argc, char **argv) {
   (void)mallopt(M_TRIM_THRESHOLD, 16 << 20);
   (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
+  if (argc >= 2 && argc != 3 && is_verb(argv[1]) && access(argv[1], F_OK) < 0) {
+    complain("neap", strcmp(argv[1], "ps") == 0
+                         ? "ps needs the number of a process, and only that"
+                         : "translate needs the name of a file, and only that");
+    return EXIT_FAILURE;
+  }
   if (argc == 3 && strcmp(argv[1], "ps") == 0) {
     if (strspn(argv[2], "0123456789") != strlen(argv[2]) ||
         strlen(argv[2]) > 10) {

@@ -85,6 +85,40 @@ test("dump_tasks tells what each task waits for", function()
   has(out, "spawned at ")
 end)
 
+test("it says of futures, signals, sockets and generators which", function()
+  local status, out = cli.run{cli.script [[
+    local net, process = require "neap.net", require "neap.process"
+    local function spawn(name, f)
+      return asyncio.create_task(async(f)(), {name = name})
+    end
+    local future, q = asyncio.Future(), asyncio.Queue()
+    local udp <close> = await net.udp{host = "127.0.0.1"}
+    local signals <close> = process.signals("SIGUSR2", "SIGHUP")
+    spawn("wait", function() await asyncio.wait{future} end)
+    local waiter = spawn("shield", function() await asyncio.shield(future) end)
+    spawn("some", function() await asyncio.wait{future, waiter} end)
+    spawn("udp", function() await udp:recv() end)
+    spawn("signals", function() await signals:next() end)
+    spawn("generator", function()
+      coroutine.wrap(function() await q:get() end)()
+    end)
+    for _ = 1, 3 do await asyncio.sleep(0) end
+    asyncio.dump_tasks(io.stdout)
+    for _, task in pairs(asyncio.all_tasks()) do
+      if task ~= asyncio.current_task() then task:cancel() end
+    end]]}
+  equal(status, 0)
+  local function waits(name, text)
+    has(out:match("\n *" .. name .. " %(.-%): ([^\n]*)"), text)
+  end
+  waits("wait", "asyncio.wait: a future")
+  waits("shield", "a future")
+  waits("some", "asyncio.wait: task 'shield', a future")
+  waits("udp", "recv 127.0.0.1:")
+  waits("signals", "Signals:next (SIGUSR2, SIGHUP)")
+  waits("generator", "Queue:get (empty, 1 waiting)")
+end)
+
 test("it names the holder of a lock, and a deadlock", function()
   local status, out = cli.run{cli.script [[
     local a, b = asyncio.Lock(), asyncio.Lock()
@@ -201,6 +235,26 @@ test("neap ps refuses what is no neap", function()
   status, _, err = cli.run{"ps", "me"}
   equal(status, 1)
   has(err, "the number of a process")
+  status, _, err = cli.run{"ps"}
+  equal(status, 1)
+  has(err, "the number of a process")
+end)
+
+test("neap ps says of one that is stopped that it is", function()
+  local pipe = assert(io.popen(("sh -c 'echo $$; exec %s -e %s'")
+    :format(cli.interpreter,
+            '"os.execute [[kill -STOP $PPID]] await asyncio.sleep(20)"')))
+  local pid = pipe:read "l"
+  local stat
+  repeat
+    local file <close> = assert(io.open("/proc/" .. pid .. "/stat"))
+    stat = file:read "a"
+  until stat:find "%(neap%) T"
+  local status, _, err = cli.run{"ps", pid}
+  os.execute("kill -KILL " .. pid)
+  pipe:close()
+  equal(status, 1)
+  has(err, "process " .. pid .. " is stopped")
 end)
 
 test("an error shows the line that it is about", function()
