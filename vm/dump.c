@@ -90,17 +90,25 @@ static void add_module(lua_State *L, const lua_Debug *ar) {
   lua_pop(L, 1);
 }
 
+/* The thread in which the task waits: its own, or that of a generator. */
+static lua_State *innermost(neap_Task *t) {
+  lua_State *co, *at = t->L;
+  while (at != NULL && (co = np_coro_resumed(at)) != NULL) at = co;
+  return at;
+}
+
 /* Pushes the name of the library function that the script awaits and its
  * first argument, the object if it is a method; or two nils. */
 static void push_call(lua_State *L, neap_Task *t) {
   lua_Debug ar;
+  lua_State *at = innermost(t);
   int level;
   lua_pushnil(L);
   lua_pushnil(L);
-  if (t->L == NULL || t == t->vm->current || !lua_checkstack(t->L, 3)) return;
-  for (level = 0; lua_getstack(t->L, level, &ar); level++) {
-    if (!lua_getinfo(t->L, "Slf", &ar)) return;
-    lua_xmove(t->L, L, 1);
+  if (at == NULL || t == t->vm->current || !lua_checkstack(at, 3)) return;
+  for (level = 0; lua_getstack(at, level, &ar); level++) {
+    if (!lua_getinfo(at, "Slf", &ar)) return;
+    lua_xmove(at, L, 1);
     if (np_is_script(&ar)) {
       lua_pop(L, 1);
       return;
@@ -112,7 +120,7 @@ static void push_call(lua_State *L, neap_Task *t) {
     if (lua_type(L, -1) == LUA_TSTRING) {
       add_module(L, &ar);
       lua_replace(L, -3);
-      if (lua_getlocal(t->L, &ar, 1) != NULL) lua_xmove(t->L, L, 1);
+      if (lua_getlocal(at, &ar, 1) != NULL) lua_xmove(at, L, 1);
       else lua_pushnil(L);
       lua_replace(L, -2);
     } else {
@@ -124,12 +132,13 @@ static void push_call(lua_State *L, neap_Task *t) {
 /* Pushes the future that the task is parked on, or nil. */
 static void push_future(lua_State *L, neap_Task *t) {
   lua_Debug ar;
-  if (t->awaiting == NULL || t->L == NULL || !lua_checkstack(t->L, 3) ||
-      !lua_getstack(t->L, 0, &ar) || lua_getlocal(t->L, &ar, 1) == NULL) {
+  lua_State *at = innermost(t);
+  if (t->awaiting == NULL || at == NULL || !lua_checkstack(at, 3) ||
+      !lua_getstack(at, 0, &ar) || lua_getlocal(at, &ar, 1) == NULL) {
     lua_pushnil(L);
     return;
   }
-  lua_xmove(t->L, L, 1);
+  lua_xmove(at, L, 1);
 }
 
 static void push_task(lua_State *L, neap_Task *t) {

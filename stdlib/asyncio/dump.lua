@@ -39,34 +39,39 @@ local function describe(info, name_of)
   return text
 end
 
--- "tasks 'a', 'b', 2 more": those that a future of asyncio.wait, shield or
--- as_completed stands for and that have not ended.
+-- "tasks 'a', 'b', 2 more", "a future": those that a future of asyncio.wait,
+-- shield or as_completed stands for and that have not ended.
 local function aim_text(future)
   local aims = rawget(asyncio, "_aims")
   local aim = aims and aims[future]
-  local names, n = {}, 0
+  local names, tasks, futures = {}, 0, 0
   for _, f in ipairs(asyncio.isfuture(aim) and {aim} or aim or {}) do
-    if not f:done() then
-      n = n + 1
-      if n <= 3 then
-        names[n] = f.get_name and ("'%s'"):format(f:get_name()) or "a future"
-      end
+    local is_task = f.get_name ~= nil
+    if not f:done() and is_task then
+      tasks = tasks + 1
+      if tasks <= 3 then names[tasks] = ("'%s'"):format(f:get_name()) end
+    elseif not f:done() then
+      futures = futures + 1
     end
   end
-  if n == 0 then return nil end
-  if n > 3 then names[4] = ("%d more"):format(n - 3) end
-  return (n > 1 and "tasks " or "task ") .. table.concat(names, ", ")
+  if tasks > 3 then names[4] = ("%d more"):format(tasks - 3) end
+  if tasks > 0 then
+    names[1] = (tasks > 1 and "tasks " or "task ") .. names[1]
+  end
+  if futures > 0 then
+    names[#names + 1] = futures == 1 and "a future" or futures .. " futures"
+  end
+  return #names > 0 and table.concat(names, ", ") or nil
 end
 
 local function add_wait(info, name_of)
   local waits = info.waits
-  if waits == "a future" and info.future then
-    waits = aim_text(info.future) or waits
-  end
+  local aim = waits == "a future" and info.future and aim_text(info.future)
+  waits = aim or waits
   if info.call then
     local call, more = name_of_call(info), describe(info, name_of)
     if more then waits = ("%s (%s)"):format(call, more)
-    elseif waits == "a future" then waits = call
+    elseif waits == "a future" and not aim then waits = call
     elseif not waits:find(call, 1, true) then waits = call .. ": " .. waits end
   end
   info.waits = waits .. (info.cancelling and ", cancelled" or "")

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -275,6 +277,12 @@ void np_file_forget(np_File *f) {
 
 /* == Making =========================================================== */
 
+static void reader_detail(const neap_Wait *w, char *text, size_t size) {
+  const char *at = (const char *)w - offsetof(np_File, reader);
+  const np_File *f = (const np_File *)(const void *)at;
+  (void)snprintf(text, size, "%s", f->path);
+}
+
 /* Most of what cannot be polled has positions, but not all of it. */
 static void take(np_File *f, np_Job *job) {
   int kind = (int)job->stat.st_mode & S_IFMT;
@@ -282,6 +290,7 @@ static void take(np_File *f, np_Job *job) {
   f->fd = job->fd;
   job->fd = -1;
   f->reader.what = "read";
+  f->reader.detail = reader_detail;
   f->closer.what = "close";
   f->readable = access != O_WRONLY;
   f->writable = access != O_RDONLY;

@@ -306,7 +306,7 @@ end
 -- those that are made later included (false), but for those that we may not
 -- read. Watching needs Linux; elsewhere this is an OSError with the code
 -- `"ENOSYS"`.
-return async function(path, options)
+local async function watch(path, options)
   check.path(path, "watch", "path")
   options = arguments.options("watch", options, {recursive = arguments.boolean})
   local self = setmetatable({
@@ -321,3 +321,5 @@ return async function(path, options)
   started = true
   return self
 end
+
+return watch

@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -408,6 +409,15 @@ static int permit_bind(lua_State *L) {
   return 1;
 }
 
+static void receiver_detail(const neap_Wait *w, char *text, size_t size) {
+  const char *at = (const char *)w - offsetof(Udp, receiver);
+  const Udp *u = (const Udp *)(const void *)at;
+  struct sockaddr_storage name;
+  socklen_t length = sizeof name;
+  if (getsockname(u->fd, (struct sockaddr *)&name, &length) == 0)
+    np_address_write(&name, length, text, size);
+}
+
 /* core.udp(address, port, reuse_address, reuse_port) -> Udp, bound */
 int np_net_udp(lua_State *L) {
   struct sockaddr_storage name;
@@ -421,6 +431,7 @@ int np_net_udp(lua_State *L) {
   u->net = net;
   u->only_peers = only_peers;
   u->receiver.what = "recv";
+  u->receiver.detail = receiver_detail;
   u->family = name.ss_family;
   u->fd = socket(u->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   u->is_open = u->fd >= 0;

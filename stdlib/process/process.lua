@@ -559,6 +559,9 @@ Signals.__close = Signals.close
 
 function Signals:closed() return self._closed == true end
 
+-- For asyncio.dump_tasks.
+function Signals:_describe() return table.concat(self._names, ", ") end
+
 -- What listens does not hold the iterator, so that this can be collected.
 local function listen(self, signal)
   local box, name = self._box, nil
@@ -575,6 +578,7 @@ local function listen(self, signal)
   end
   name = text
   self._watches[#self._watches + 1] = watch
+  self._names[#self._names + 1] = name
 end
 
 --- process.signals(name, ...) -> iterator
@@ -599,7 +603,7 @@ end
 -- ```
 function process.signals(...)
   local signals = {...}
-  local self = setmetatable({_watches = {}}, Signals)
+  local self = setmetatable({_watches = {}, _names = {}}, Signals)
   self._box = {queue = asyncio.Queue(), pending = {}}
   if #signals == 0 then misuse("signals", "needs names of signals") end
   for i = 1, select("#", ...) do listen(self, signals[i]) end
