@@ -60,6 +60,7 @@ static int base_traceback(lua_State *L) {
     lua_pushvalue(L, at + 1);
     return 1;
   }
+  if (np_hooked(np_vm(L))) np_look_soon(np_vm(L), 1000); /* there are many */
   luaL_traceback(L, L1, NULL, (int)luaL_optinteger(L, at + 2, L1 == L));
   frames = lua_tostring(L, -1);
   luaL_buffinit(L, &b);

@@ -147,8 +147,19 @@ static int table_move(lua_State *L) {
                                            (lua_Unsigned)f));
 }
 
-/* table.concat(list [, sep [, i [, j]]]): ends at the first nil */
-static int table_concat(lua_State *L) { return choose(L, is_plain(L, 1)); }
+/* table.concat(list [, sep [, i [, j]]]): ends at the first nil, but before
+ * that there may be many empty strings */
+static int table_concat(lua_State *L) {
+  lua_Unsigned n = lua_rawlen(L, 1), range;
+  lua_Integer i = luaL_optinteger(L, 3, 1);
+  lua_Integer j = luaL_optinteger(L, 4, (lua_Integer)n);
+  if (!is_plain(L, 1)) return choose(L, 0);
+  range = j < i ? 0 : (lua_Unsigned)j - (lua_Unsigned)i;
+  if (range > n && (i < 1 || (lua_Unsigned)i > n))
+    return choose(L, is_short(L, range)); /* nobody knows where a nil is */
+  neap_charge(L, (size_t)(range < n ? range : n));
+  return choose(L, 1);
+}
 
 /* table.sort(list [, comp]) */
 static int table_sort(lua_State *L) {

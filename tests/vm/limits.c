@@ -244,6 +244,15 @@ static const Attack attacks[] = {
   {"table.concat by metamethods of C",
    "while true do pcall(table.concat, setmetatable({}, {__index = rawlen}),\n"
    "  '', 1, 1 << 60) end"},
+  {"table.concat of empty strings", "local t = {}\n"
+   "for i = 1, 100000 do t[i] = '' end\n"
+   "while true do pcall(table.concat, t) end"},
+  {"table.concat of empty strings from a hole", "local t = {}\n"
+   "for i = 1, 30000 do t[-i] = '' end\n"
+   "while true do pcall(table.concat, t, '', -30000, 1 << 60) end"},
+  {"tracebacks of many calls", "local function f(n)\n"
+   "  if n > 0 then return 1 + f(n - 1) end\n"
+   "  while true do debug.traceback('x', 30000) end end f(30000)"},
   {"table.sort by a function of C", "local t = {}\n"
    "for i = 0, 29 do t[1 << i] = 1 end\n"
    "while true do pcall(table.sort, t, coroutine.isyieldable) end"},
