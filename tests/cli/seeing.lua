@@ -242,8 +242,8 @@ end)
 
 test("neap ps says of one that is stopped that it is", function()
   local pipe = assert(io.popen(("sh -c 'echo $$; exec %s -e %s'")
-    :format(cli.interpreter,
-            '"os.execute [[kill -STOP $PPID]] await asyncio.sleep(20)"')))
+    :format(cli.interpreter, '"local process = require [[neap.process]] ' ..
+      'process.kill(process.pid, [[SIGSTOP]])"')))
   local pid = pipe:read "l"
   local stat
   repeat
