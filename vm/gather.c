@@ -90,7 +90,28 @@ static int gather_cancel(np_Future *f) {
   return 1;
 }
 
-/* All children have ended: no allocation from here on. */
+static int make_cancelled(lua_State *L) {
+  neap_error_new(L, "CancelledError", 0, NULL, "the gather was cancelled");
+  return 1;
+}
+
+/* Pushes the error of a gather that was cancelled, and returns its state: it
+ * has failed, as in asyncio, and is only cancelled if memory is out. */
+static int push_cancelled(lua_State *S, neap_Vm *vm) {
+  lua_State *C = vm->calls;
+  int status;
+  lua_pushcfunction(C, make_cancelled);
+  status = lua_pcall(C, 0, 1, 0);
+  if (status != LUA_OK) {
+    lua_pop(C, 1);
+    lua_pushnil(S);
+    return NP_CANCELLED;
+  }
+  lua_xmove(C, S, 1);
+  return NP_FAILED;
+}
+
+/* All children have ended: nothing that fails from here on. */
 static void gather_end(Gather *g) {
   neap_Vm *vm = g->f.vm;
   lua_State *S = vm->store;
@@ -110,9 +131,8 @@ static void gather_end(Gather *g) {
     g->f.flags |= NP_F_SINGLE;
     lua_setiuservalue(S, results + 1, 1);
   } else if (g->cancelled) {
-    state = NP_CANCELLED;
     g->f.flags |= NP_F_SINGLE;
-    lua_pushnil(S);
+    state = push_cancelled(S, vm);
     lua_setiuservalue(S, results + 1, 1);
   }
   for (i = 0; i <= 3; i++) {

@@ -364,3 +364,17 @@ case("G48: a child that is named twice is cancelled twice, as it has it",
   await asyncio.wait {one}
   log(counted, state(one))
 end)
+
+case("G49: a gather that was cancelled has failed, and is not cancelled",
+    "a+ / b+ / a~ / b~ / false CancelledError / false CancelledError",
+    async function()
+  local kept = gather(worker("a", 9, {keep = 5}))
+  local listed = gather({worker("b", 9)}, {return_exceptions = true})
+  await turn()
+  for _, g in ipairs {kept, listed} do
+    g:cancel()
+    await asyncio.wait {g}
+  end
+  log(kept:cancelled(), kept:exception())
+  log(listed:cancelled(), listed:exception())
+end)
