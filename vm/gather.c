@@ -618,7 +618,9 @@ static int gather_lua(lua_State *L) {
     luaL_argcheck(L, n <= 2, 3, "a list and a table of options expected");
     lua_settop(L, 2);
     if (!lua_isnil(L, 2)) {
-      luaL_checktype(L, 2, LUA_TTABLE);
+      if (!lua_istable(L, 2))
+        return np_error(L, "options of gather must be a table, not a %s",
+                        luaL_typename(L, 2));
       lua_pushnil(L);
       while (lua_next(L, 2) != 0) {
         if (lua_type(L, 3) != LUA_TSTRING ||

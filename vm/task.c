@@ -480,7 +480,9 @@ static void option_name(lua_State *L, int index) {
     lua_pushnil(L);
     return;
   }
-  luaL_checktype(L, index, LUA_TTABLE);
+  if (!lua_istable(L, index))
+    np_error(L, "options of create_task must be a table, not a %s",
+             luaL_typename(L, index));
   lua_pushnil(L);
   while (lua_next(L, index) != 0) {
     lua_pop(L, 1);

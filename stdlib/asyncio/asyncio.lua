@@ -56,6 +56,9 @@ function asyncio._check_options(options, known, what)
     elseif type(value) ~= expected then
       misuse(("option '%s' of %s must be a %s, not a %s")
         :format(name, what, expected, type(value)))
+    elseif value ~= value then
+      misuse(("option '%s' of %s must be a number, not nan")
+        :format(name, what))
     end
   end
   return options

@@ -46,13 +46,15 @@ TaskGroup.__index = TaskGroup
 local function new(options)
   options = asyncio._check_options(options, {limit = "number"},
                                    "TaskGroup")
-  if options.limit and options.limit < 1 then
-    asyncio._misuse("option 'limit' of TaskGroup must be at least 1")
+  local limit = options.limit
+  if limit and (limit < 1 or limit % 1 ~= 0 and limit < math.huge) then
+    asyncio._misuse("option 'limit' of TaskGroup must be at least 1, " ..
+                    "and whole")
   end
   local errors = {traces = {}}
   return setmetatable({
     core = asyncio._group(errors), errors = errors,
-    parent = asyncio.current_task(), limit = options.limit,
+    parent = asyncio.current_task(), limit = limit,
   }, TaskGroup)
 end
 

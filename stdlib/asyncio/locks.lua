@@ -257,7 +257,10 @@ end
 --
 -- Wake so many of those that wait, or all, after the lock is released.
 function Condition:notify(n)
-  if not self:locked() then
+  if n ~= nil and type(n) ~= "number" then
+    asyncio._misuse(("notify needs a number of tasks, not a %s value")
+      :format(type(n)))
+  elseif not self:locked() then
     asyncio._misuse("cannot notify on a condition whose lock is not acquired")
   end
   notify(self, n or 1)

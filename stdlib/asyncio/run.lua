@@ -49,7 +49,7 @@ function asyncio.run(x, options)
     return asyncio._drive(asyncio.run, x, options)
   end
   if running or not asyncio._is_main() then
-    error("asyncio.run() cannot be called inside a running task", 2)
+    asyncio._misuse("asyncio.run() cannot be called inside a running task")
   end
   local debug = asyncio._get_debug()
   running = true

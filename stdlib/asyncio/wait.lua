@@ -167,9 +167,9 @@ end
 -- means no limit. With 0 or less, an `x` that is not done is never started.
 async function asyncio.wait_for(x, seconds)
   check_awaitable(x, "wait_for")
-  if seconds ~= nil and type(seconds) ~= "number" then
-    misuse(("wait_for needs a number of seconds, not a %s value")
-      :format(type(seconds)))
+  if seconds ~= nil and type(seconds) ~= "number" or seconds ~= seconds then
+    misuse(("wait_for needs a number of seconds, not %s"):format(
+      seconds ~= seconds and "nan" or "a " .. type(seconds) .. " value"))
   end
   if seconds and seconds <= 0 then
     local task = ensure_future(x)

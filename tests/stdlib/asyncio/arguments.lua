@@ -1,0 +1,121 @@
+-- What asyncio says of options that do not exist and of wrong types: what it
+-- is, by name, at the line of the call.
+
+require "tests.cases"
+
+local async function one() return 1 end
+
+-- f must raise `what`, as a string with a line of this file.
+local function mistake(what, f)
+  local ok, e = asyncio.catch(f)
+  assert(not ok, "no error: " .. what)
+  assert(type(e) == "string", tostring(e))
+  local line = debug.getinfo(f, "S").linedefined
+  equal(e, ("tests/stdlib/asyncio/arguments.lua:%d: %s"):format(line, what))
+end
+
+-- The same in which f is given a coroutine object, which stays unused.
+local function refused(what, f)
+  local x = one()
+  local line = debug.getinfo(f, "S").linedefined
+  local ok, e = asyncio.catch(f, x)
+  assert(not ok, "no error: " .. what)
+  equal(e, ("tests/stdlib/asyncio/arguments.lua:%d: %s"):format(line, what))
+  equal(await x, 1)
+end
+
+test("run", function()
+  refused("unknown option 'debgu' for run",
+    function(x) asyncio.run(x, {debgu = true}) end)
+  refused("option 'debug' of run must be a boolean, not a number",
+    function(x) asyncio.run(x, {debug = 1}) end)
+  mistake("run needs an awaitable, not a function value: call the function",
+    function() asyncio.run(one) end)
+  local inner = one()
+  local task = asyncio.create_task((async function()
+    mistake("asyncio.run() cannot be called inside a running task",
+      function() return (asyncio.run(inner)) end)
+  end)())
+  await task
+  equal(await inner, 1)
+end)
+
+test("create_task", function()
+  refused("unknown option 'nmae' for create_task",
+    function(x) asyncio.create_task(x, {nmae = "x"}) end)
+  refused("option 'name' of create_task must be a string, not a number",
+    function(x) asyncio.create_task(x, {name = 1}) end)
+  refused("options of create_task must be a table, not a string",
+    function(x) asyncio.create_task(x, "name") end)
+  mistake("create_task needs an awaitable, not a nil value",
+    function() asyncio.create_task() end)
+end)
+
+test("gather", function()
+  refused("unknown option 'return_exception' for gather",
+    function(x) asyncio.gather({x}, {return_exception = true}) end)
+  refused("option 'return_exceptions' of gather must be a boolean, not a " ..
+    "number", function(x) asyncio.gather({x}, {return_exceptions = 1}) end)
+  refused("options of gather must be a table, not a boolean",
+    function(x) asyncio.gather({x}, true) end)
+  refused("gather needs awaitables: number 2 is a nil value",
+    function(x) asyncio.gather(x, nil) end)
+end)
+
+test("wait and as_completed", function()
+  local list = {asyncio.create_task(one())}
+  mistake("unknown option 'timout' for wait",
+    function() await asyncio.wait(list, {timout = 1}) end)
+  mistake("option 'timeout' of wait must be a number, not a string",
+    function() await asyncio.wait(list, {timeout = "1"}) end)
+  mistake("option 'timeout' of wait must be a number, not nan",
+    function() await asyncio.wait(list, {timeout = 0 / 0}) end)
+  mistake("option 'return_when' of wait is 'FIRST'",
+    function() await asyncio.wait(list, {return_when = "FIRST"}) end)
+  mistake("wait needs a list, not a userdata value",
+    function() await asyncio.wait(list[1]) end)
+  mistake("unknown option 'limit' for as_completed",
+    function() asyncio.as_completed(list, {limit = 1}) end)
+  mistake("option 'timeout' of as_completed must be a number, not nan",
+    function() asyncio.as_completed(list, {timeout = 0 / 0}) end)
+  await list[1]
+end)
+
+test("limits of time", function()
+  refused("wait_for needs a number of seconds, not a table value",
+    function(x) await asyncio.wait_for(x, {timeout = 1}) end)
+  refused("wait_for needs a number of seconds, not nan",
+    function(x) await asyncio.wait_for(x, 0 / 0) end)
+  mistake("bad argument #1 to 'timeout' (number expected, got string)",
+    function() local _ <close> = asyncio.timeout("soon") end)
+  mistake("bad argument #1 to 'timeout_at' (a time expected, got nan)",
+    function() local _ <close> = asyncio.timeout_at(0 / 0) end)
+end)
+
+test("TaskGroup", function()
+  mistake("unknown option 'limits' for TaskGroup",
+    function() local _ <close> = asyncio.TaskGroup {limits = 1} end)
+  mistake("option 'limit' of TaskGroup must be a number, not a string",
+    function() local _ <close> = asyncio.TaskGroup {limit = "1"} end)
+  for _, limit in ipairs {0, -1, 1.5} do
+    mistake("option 'limit' of TaskGroup must be at least 1, and whole",
+      function() local _ <close> = asyncio.TaskGroup {limit = limit} end)
+  end
+end)
+
+test("locks, queues, variables", function()
+  mistake("Semaphore needs a number of permits, 0 or more",
+    function() local _ = asyncio.Semaphore(-1) end)
+  mistake("BoundedSemaphore needs a number of permits, 0 or more",
+    function() local _ = asyncio.BoundedSemaphore("1") end)
+  mistake("Barrier needs a number of parties, 1 or more",
+    function() local _ = asyncio.Barrier(0) end)
+  mistake("Condition needs a Lock, not a number",
+    function() local _ = asyncio.Condition(5) end)
+  mistake("notify needs a number of tasks, not a string value",
+    function() asyncio.Condition():notify("all") end)
+  mistake("Queue needs a number as its size, not a string value",
+    function() local _ = asyncio.Queue("1") end)
+  mistake("ContextVar needs a name, not a nil value",
+    function() local _ = asyncio.ContextVar() end)
+end)
