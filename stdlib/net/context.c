@@ -255,9 +255,14 @@ static int context_key(lua_State *L) {
   np_Context *c = check(L, 1);
   const np_Openssl *o = c->openssl;
   char *password = (char *)luaL_checkstring(L, 4); /* OpenSSL only reads it */
-  BIO *bio = memory(L, o, 3);
+  BIO *bio;
   EVP_PKEY *key;
   int ok;
+  if (strstr(luaL_checkstring(L, 3), "PRIVATE KEY-----") == NULL)
+    return neap_raise(L, "TLSError", "BAD_OPTION",
+                      "%s: there is no private key in it",
+                      luaL_checkstring(L, 2)); /* OpenSSL: "unsupported" */
+  bio = memory(L, o, 3);
   o->ERR_clear_error();
   key = o->PEM_read_bio_PrivateKey(bio, NULL, NULL, password);
   ok = key != NULL && o->SSL_CTX_use_PrivateKey(c->ctx, key) == 1 &&

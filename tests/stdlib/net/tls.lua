@@ -636,6 +636,8 @@ test("wrong options are named, with the caller's line", async function()
   e = expect_error(asyncio.TLSError, net.listen, {tls = {
     cert = at "good.pem", key = at "a.key"}})
   equal(e.message, "listen: key: key values mismatch")
+  e = expect_error(asyncio.TLSError, net.listen, {tls = {cert = at "good.pem"}})
+  equal(e.message, "listen: key: there is no private key in it")
   e = expect_error(asyncio.TLSError, net.tls_context, {ca = at "a.key"})
   equal(e.message, "tls_context: ca: no start line")
 end)
