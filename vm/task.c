@@ -147,7 +147,11 @@ void np_task_now(lua_State *L, int nargs, np_Sink *sink) {
   }
   t->flags = NP_T_MAIN;
   t->sink = sink;
-  if (vm->main == NULL) vm->main = t;
+  if (vm->main == NULL) {
+    vm->main = t;
+    if (np_wants(vm, NP_WANT_INTERRUPT)) /* it was for the one before */
+      (void)np_wants_take(vm, NP_WANT_INTERRUPT);
+  }
   begin_on(vm, t, thread);
   lua_xmove(L, T, nargs + 1);
   outside = np_outside(vm);

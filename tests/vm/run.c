@@ -192,6 +192,18 @@ static void test_begin(void) {
   host_close(&host);
 }
 
+/* One that comes when a call has ended is not for the next. */
+static void test_late_interrupt(void) {
+  Host host;
+  host_open(&host, NULL);
+  expect(neap_dostring(host.vm, "return 1", "=x") == LUA_OK);
+  neap_interrupt(host.vm);
+  expect(neap_dostring(host.vm, "await asyncio.sleep(0)", "=x") == LUA_OK);
+  neap_interrupt(host.vm);
+  expect(neap_dostring(host.vm, "return 1", "=x") == LUA_OK);
+  host_close(&host);
+}
+
 /* Of one that fails, one that is cancelled, one done already, and one that
  * the end of the machine ends. */
 static void test_done(void) {
@@ -348,6 +360,7 @@ int main(void) {
   test_call_in_coroutine();
   test_call_ends();
   test_begin();
+  test_late_interrupt();
   test_done();
   test_done_raises();
   test_errors();
