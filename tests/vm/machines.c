@@ -1,6 +1,9 @@
 /*
  * machines.c - many machines, one after the other and at the same time.
  */
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "host.h"
@@ -103,7 +106,55 @@ static void test_old_options(void) {
   neap_vm_free(vm);
 }
 
+static uv_sem_t listening;
+
+static int say_listening(lua_State *L) {
+  (void)L;
+  uv_sem_post(&listening);
+  return 0;
+}
+
+/* A machine on a thread, which takes so many signals; gives what it got. */
+static void *listen_to(void *count) {
+  Host host;
+  char text[200];
+  long got;
+  host_open(&host, NULL);
+  lua_register(host.L, "say", say_listening);
+  snprintf(text, sizeof text,
+           "local s <close> = require 'neap.process'.signals 'SIGUSR2' "
+           "for i = 1, %d do say() if await s:next() ~= 'SIGUSR2' then "
+           "return 0 end end return %d", *(int *)count, *(int *)count);
+  got = run(&host, text) == LUA_OK ? (long)lua_tointeger(host.L, 1) : -1;
+  host_close(&host);
+  return (void *)got;
+}
+
+/* Each of two machines is told of a signal; one goes on when the other has
+ * left, and when both have, nobody listens. */
+static void test_signals(void) {
+  pthread_t threads[2];
+  int counts[] = {1, 2}, i;
+  struct sigaction action;
+  void *got;
+  if (uv_sem_init(&listening, 0) < 0) abort();
+  for (i = 0; i < 2; i++)
+    if (pthread_create(&threads[i], NULL, listen_to, &counts[i]) != 0) abort();
+  for (i = 0; i < 2; i++) uv_sem_wait(&listening);
+  (void)kill(getpid(), SIGUSR2);
+  (void)pthread_join(threads[0], &got);
+  expect((long)got == 1);
+  uv_sem_wait(&listening); /* the other has had it, too */
+  (void)kill(getpid(), SIGUSR2);
+  (void)pthread_join(threads[1], &got);
+  expect((long)got == 2);
+  expect(sigaction(SIGUSR2, NULL, &action) == 0 &&
+         action.sa_handler == SIG_DFL);
+  uv_sem_destroy(&listening);
+}
+
 int main(void) {
+  test_signals();
   test_old_options();
   test_make_and_free();
   test_at_once();
