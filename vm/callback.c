@@ -308,8 +308,8 @@ static Callback *check(lua_State *L) {
 static int handle_cancel(lua_State *L) {
   Callback *c = check(L);
   neap_Vm *vm = np_vm(L);
-  if (c->cancelled || !c->scheduled) return 0;
-  c->cancelled = 1;
+  if (c->cancelled) return 0;
+  c->cancelled = 1; /* also if it was called already */
   if (np_heap_test((np_HeapNode *)&c->timer)) {
     neap_timer_stop(vm, &c->timer);
     unanchor(vm, c);

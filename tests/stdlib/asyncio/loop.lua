@@ -142,3 +142,17 @@ test("misuse is told with the line of the script, tail calls or not",
     assert(not ok and text:find(":" .. here .. ": ", 1, true), text)
   end
 end)
+
+case("N13: a handle that was called can be cancelled all the same",
+    "called / false / true / true", async function()
+  local loop = asyncio.get_running_loop()
+  local soon = loop:call_soon(log, "called")
+  local late = loop:call_later(0, function() end)
+  await turn()
+  await turn()
+  log(soon:cancelled())
+  soon:cancel()
+  late:cancel()
+  log(soon:cancelled())
+  log(late:cancelled())
+end)
