@@ -8,6 +8,67 @@
 #include "buffer.h"
 
 #define MOST ((lua_Integer)0x7fffffff) /* what one call of the system takes */
+#define SHARED ((size_t)256 << 10)     /* larger memory is not shared */
+#define SPARE 16                       /* at most so many of a size */
+
+/* The registry has a table under this address, from a size to the list of
+ * memory of that size which nobody uses. The lists are weak: they go when the
+ * collector passes, and are made anew. */
+static const char spare_key = 0;
+
+enum { MEMORY = 1 }; /* the user value that is a buffer's memory */
+
+/* Pushes the list of the size. */
+static void spare_push(lua_State *L, size_t size) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &spare_key);
+  if (lua_rawgeti(L, -1, (lua_Integer)size) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_createtable(L, SPARE, 0);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, (lua_Integer)size);
+  }
+  lua_remove(L, -2);
+}
+
+/* Pushes memory of the size: what was used last, or new. */
+static void memory_push(lua_State *L, size_t size) {
+  lua_Integer n;
+  if (size > SHARED) {
+    lua_newuserdatauv(L, size, 0);
+    return;
+  }
+  spare_push(L, size);
+  n = (lua_Integer)lua_rawlen(L, -1);
+  if (n == 0) {
+    lua_newuserdatauv(L, size, 0);
+  } else {
+    lua_rawgeti(L, -1, n);
+    lua_pushnil(L);
+    lua_rawseti(L, -3, n);
+  }
+  lua_remove(L, -2);
+}
+
+void np_buffer_take(lua_State *L, int index, np_Buffer *b) {
+  if (b->bytes != NULL) return;
+  memory_push(L, b->size);
+  b->bytes = lua_touserdata(L, -1);
+  lua_setiuservalue(L, index, MEMORY);
+}
+
+void np_buffer_leave(lua_State *L, int index, np_Buffer *b) {
+  lua_Integer n;
+  b->n = 0;
+  if (b->bytes == NULL || b->size > SHARED) return;
+  spare_push(L, b->size);
+  n = (lua_Integer)lua_rawlen(L, -1);
+  lua_getiuservalue(L, index, MEMORY);
+  if (n < SPARE) lua_rawseti(L, -2, n + 1);
+  lua_settop(L, n < SPARE ? -2 : -3);
+  b->bytes = NULL;
+  lua_pushnil(L);
+  lua_setiuservalue(L, index, MEMORY);
+}
 
 np_Buffer *np_buffer_test(lua_State *L, const np_Net *net, int index) {
   np_Buffer *b = lua_touserdata(L, index);
@@ -40,9 +101,9 @@ static np_Buffer *self(lua_State *L) {
  * stream reads into it and another writes it, without a string for each piece.
  * What passes much on and looks at little of it is spared most of the work
  * beside the kernel's. `#buffer` is the number of bytes that it holds, 0 at
- * first, and `tostring(buffer)` a copy of them. It counts as memory of the
- * machine, is no handle and needs no closing; an idle connection that keeps
- * one costs its size.
+ * first, and `tostring(buffer)` a copy of them. It is no handle and needs no
+ * closing. It has memory, which counts as the machine's, only while it holds
+ * something, so that idle connections may keep one each.
  *
  * ```lua
  * local net = require "neap.net"
@@ -73,10 +134,8 @@ int np_net_buffer(lua_State *L) {
   if (size > (size_t)MOST)
     return neap_misuse(L, "buffer", "size must be at most %I, not %I",
                        (LUAI_UACINT)MOST, (LUAI_UACINT)size);
-  b = lua_newuserdatauv(L, sizeof *b + size, 0);
-  b->size = size;
-  b->n = 0;
-  b->writes = 0;
+  b = lua_newuserdatauv(L, sizeof *b, 1);
+  *b = (np_Buffer){.size = size};
   luaL_setmetatable(L, NP_BUFFER);
   return 1;
 }
@@ -105,7 +164,7 @@ static int buffer_len(lua_State *L) {
 
 static int buffer_tostring(lua_State *L) {
   const np_Buffer *b = self(L);
-  lua_pushlstring(L, b->bytes, b->n);
+  lua_pushlstring(L, b->n > 0 ? b->bytes : "", b->n);
   return 1;
 }
 
@@ -153,6 +212,7 @@ static int buffer_set(lua_State *L) {
   if (n > b->size)
     return neap_misuse(L, "set", "s has %I bytes, and the buffer room for %I",
                        (LUAI_UACINT)n, (LUAI_UACINT)b->size);
+  np_buffer_take(L, 1, b);
   memcpy(b->bytes, s, n);
   b->n = n;
   lua_settop(L, 1);
@@ -179,6 +239,12 @@ void np_buffer_open(lua_State *L) {
     lua_setfield(L, -2, "__index");
     neap_metatable_hide(L);
     np_net_get(L)->buffer_class = lua_topointer(L, -1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &spare_key);
   }
   lua_pop(L, 1);
 }

@@ -151,6 +151,7 @@ static int give_into(lua_State *L, np_Stream *s, np_Buffer *b) {
   const char *data = np_stream_data(s, &n);
   int err;
   if (n > s->want.n) n = s->want.n;
+  np_buffer_take(L, 2, b);
   memcpy(b->bytes, data, n);
   err = np_stream_keep(s, n);
   if (err < 0) return np_stream_fail(L, s, err, "read_into");
@@ -158,23 +159,26 @@ static int give_into(lua_State *L, np_Stream *s, np_Buffer *b) {
 }
 
 /* Where nothing is unread, the kernel writes into the buffer itself. */
+static ssize_t fill_into(lua_State *L, np_Stream *s, np_Buffer *b) {
+  if (s->tls != NULL) return np_stream_fill(s) ? 0 : UV_EAGAIN;
+  np_buffer_take(L, 2, b);
+  return np_stream_read(s, b->bytes, s->want.n);
+}
+
 static int go_into(lua_State *L, np_Stream *s, np_Buffer *b, neap_Done done) {
   int err;
   while (unread(s) == 0 && s->end == 0) {
-    ssize_t n;
-    if (s->tls != NULL)
-      n = np_stream_fill(s) ? 0 : UV_EAGAIN;
-    else
-      n = np_stream_read(s, b->bytes, s->want.n);
+    ssize_t n = fill_into(L, s, b);
     if (n > 0) return give_count(L, b, (size_t)n);
     if (n != UV_EAGAIN) continue;
+    np_buffer_leave(L, 2, b);
     err = np_stream_listen(s);
     if (err < 0) return np_stream_fail(L, s, err, "read_into");
     return neap_await(L, &s->reader, done);
   }
   if (unread(s) > 0) return give_into(L, s, b);
+  np_buffer_leave(L, 2, b);
   end_check(L, s, "read_into");
-  b->n = 0;
   lua_pushnil(L);
   return 1;
 }
@@ -189,6 +193,7 @@ static int into(lua_State *L, int fresh) {
   if (n > b->size)
     return neap_misuse(L, "read_into", "n is %I, and the buffer has room for "
                        "%I", (LUAI_UACINT)n, (LUAI_UACINT)b->size);
+  b->n = 0;
   if (n == 0) return give_count(L, b, 0);
   want_set(s, (np_Want){.kind = NP_WANT_SOME, .n = n}, fresh);
   return go_into(L, s, b, into_done);
@@ -203,9 +208,9 @@ static int into_done(lua_State *L, int status) {
  * async stream:read_into(buffer [, n]) -> number of bytes, or nil at the end
  *
  * As read, into a [Buffer](#buffer), whose bytes are then those that came: at
- * least one, and at most `n` (its size). At the end it holds none; if the read
- * fails or is cancelled, it is unchanged. It is an error if the buffer is
- * still being written, by another task or by a write that was cancelled.
+ * least one, and at most `n` (its size). What it held before is gone when the
+ * read begins. It is an error if the buffer is still being written, by another
+ * task or by a write that was cancelled.
  */
 static int stream_read_into(lua_State *L) { return into(L, 1); }
 

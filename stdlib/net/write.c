@@ -151,7 +151,7 @@ static size_t bufs_fill(lua_State *L, const np_Net *net, uv_buf_t *bufs,
   for (int i = 0; i < n; i++) {
     np_Buffer *b = np_buffer_test(L, net, i + 2);
     if (b != NULL) {
-      bufs[i].base = b->bytes;
+      bufs[i].base = b->n > 0 ? b->bytes : (char *)"";
       bufs[i].len = b->n;
     } else if (lua_isstring(L, i + 2)) {
       bufs[i].base = (char *)lua_tolstring(L, i + 2, &bufs[i].len);

@@ -119,10 +119,13 @@ async function File:read_into(buffer, n)
     misuse("read_into", ("n is %d, and the buffer has room for %d")
       :format(n, size))
   end
+  buffer:set ""
   local found, state
   if n > 0 then found, state = read_until(self, "read_into", something) end
-  buffer:set(found and state.text:sub(state.at, state.at + n - 1) or "")
-  if found then take(state, #buffer) end
+  if found then
+    buffer:set(state.text:sub(state.at, state.at + n - 1))
+    take(state, #buffer)
+  end
   return (found or n == 0) and #buffer or nil
 end
 
