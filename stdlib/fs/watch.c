@@ -152,8 +152,9 @@ static int watch_drop(lua_State *L) {
   return 0;
 }
 
-/* core.watch() -> Watch */
+/* core.watch(path) -> Watch; the path is for messages */
 int np_watch_new(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
   Watch *w = neap_handle_new(L, sizeof *w, &watch_class);
   int err;
   w->fd = -1;
@@ -162,7 +163,10 @@ int np_watch_new(lua_State *L) {
   w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   err = w->fd < 0 ? uv_translate_sys_error(errno) : 0;
   if (err == 0) err = uv_poll_init(neap_loop(L), &w->poll, w->fd);
-  if (err < 0) return np_fs_fail(L, err, "watch", NULL, NULL);
+  if (err < 0) {
+    neap_handle_close(&w->handle);
+    return np_fs_fail(L, err, "watch", path, NULL);
+  }
   neap_handle_opened(&w->handle, &w->poll);
   return 1;
 }
@@ -177,7 +181,7 @@ void np_watch_open(lua_State *L) {
 #else
 
 int np_watch_new(lua_State *L) {
-  return np_fs_fail(L, UV_ENOSYS, "watch", NULL, NULL);
+  return np_fs_fail(L, UV_ENOSYS, "watch", luaL_checkstring(L, 1), NULL);
 }
 
 void np_watch_open(lua_State *L) { lua_newtable(L); }

@@ -310,7 +310,7 @@ local async function watch(path, options)
   check.path(path, "watch", "path")
   options = arguments.options("watch", options, {recursive = arguments.boolean})
   local self = setmetatable({
-    path = path, recursive = options.recursive, handle = core.watch(),
+    path = path, recursive = options.recursive, handle = core.watch(path),
     watches = {}, queue = {}, raw = {}, at = 1,
   }, Watcher)
   local started = false

@@ -59,7 +59,7 @@ local function stream(value)
   elseif io.type(value) == "closed file" then
     return "is a closed file"
   elseif not is_stream(value) and io.type(value) ~= "file" then
-    return "must be a string, a stream or a file, not " .. type(value)
+    return "must be a string, a stream or a file of io, not " .. type(value)
   end
 end
 

@@ -209,6 +209,22 @@ test("nothing to watch", async function()
   equal(e.message, "watch /none: no such file or directory")
 end)
 
+test("a watcher that there are no descriptors for says so", async function()
+  local dir <close> = await fs.temp_dir()
+  await fs.write_file(dir:path "script", [[
+    local fs = require "neap.fs"
+    local watchers = {}
+    local ok, e = pcall(function()
+      while true do watchers[#watchers + 1] = await fs.watch "/" end
+    end)
+    print(e.code, e.path, e.message, #watchers > 0)
+  ]])
+  local result = await process.run({"sh", "-c",
+    'ulimit -n 40; exec "$1" "$2"', "sh", "/proc/" .. process.pid .. "/exe",
+    dir:path "script"}, {check = true})
+  equal(result.stdout, "EMFILE\t/\twatch /: too many open files\ttrue\n")
+end)
+
 test("a next that is cancelled loses nothing", async function()
   local dir <close> = await fs.temp_dir()
   local watcher <close> = await fs.watch(dir:path(), {recursive = true})

@@ -220,7 +220,8 @@ test("mistakes are told at the caller's line", function()
     ["cols must be an integer, not string"] = {cols = "80"},
     ["pty and stdin exclude each other"] = {pty = true, stdin = "pipe"},
     ["pty must be a boolean, not number"] = {pty = 1},
-    ["stdin must be a string, a stream or a file, not table"] = {stdin = {}},
+    ["stdin must be a string, a stream or a file of io, not table"] =
+      {stdin = {}},
   } do
     local ok, e = pcall(function() spawn({"true"}, options) end)
     assert(not ok and type(e) == "string")
