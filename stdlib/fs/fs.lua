@@ -285,10 +285,12 @@ end
 
 --- async fs.copy(path, dest [, options])
 --
--- Copies a file, with its mode. Options: `overwrite`, false raises `EEXIST` if
--- `dest` is there (true); `recursive`, for a directory with all that is in it
--- (false; links are copied as links, and files are added to a directory that
--- is there).
+-- Copies a file, with its mode and its holes. What is no file, on either side,
+-- is refused (`EINVAL`, `EISDIR`). A copy that fails, or whose task is
+-- cancelled, is removed. Options: `overwrite`, false raises `EEXIST` if `dest`
+-- is there (true); `recursive`, for a directory with all that is in it (false;
+-- links are copied as links, and files are added to a directory that is
+-- there).
 async function fs.copy(path, dest, options)
   options = arguments.options("copy", options, copy_options)
   local overwrite = options.overwrite ~= false

@@ -14,6 +14,8 @@
 
 #include "fs.h"
 
+#define COPY_STEP ((size_t)16 << 20) /* so much without asking for a stop */
+
 enum { RECURSIVE = 1, MISSING_OK = 2 }; /* remove */
 
 static int code(void) { return uv_translate_sys_error(errno); }
@@ -187,71 +189,79 @@ static int fs_remove(lua_State *L) {
 
 /* == copy ============================================================= */
 
-/* From `in` to the end of `out`; 0 or a code. */
-static int copy_rest(np_Job *job, int in, int out) {
-  char space[16384];
-  ssize_t n;
-  while ((n = read(in, space, sizeof space)) != 0) {
-    size_t done = 0;
-    int err = n > 0 ? np_fs_write(out, space, (size_t)n, -1, &done) : code();
-    if (n < 0 && err == UV_EINTR) continue;
-    if (err < 0) return err;
+/* Leads `at` to where there are data, and gives where they end: holes stay
+ * holes. */
+static off_t find_data(int fd, off_t size, off_t *at) {
+  off_t data = lseek(fd, *at, SEEK_DATA), end;
+  if (data < 0) data = errno == ENXIO ? size : *at;
+  *at = data < size ? data : size;
+  end = lseek(fd, *at, SEEK_HOLE);
+  return end > *at && end < size ? end : size;
+}
+
+/* Copies at most `size` bytes at `at`, in the kernel if that can do it: how
+ * many, 0 at the end, or a code. */
+static ssize_t copy_some(int in, int out, off_t at, size_t size) {
+  char space[32768];
+  off_t from = at, to = at;
+  size_t done = 0;
+  ssize_t n = copy_file_range(in, &from, out, &to, size, 0);
+  int err;
+  if (n > 0) return n;
+  do n = pread(in, space, size < sizeof space ? size : sizeof space, at);
+  while (n < 0 && errno == EINTR);
+  if (n <= 0) return n < 0 ? code() : 0;
+  err = np_fs_write(out, space, (size_t)n, at, &done);
+  return err < 0 ? err : n;
+}
+
+/* A size of 0 says nothing, as in /proc. */
+static int copy_data(np_Job *job, int in, int out, off_t size) {
+  off_t at = 0, end = 0;
+  while (size == 0 || at < size) {
+    size_t most = COPY_STEP;
+    ssize_t n;
+    if (at == end && size > 0) end = find_data(in, size, &at);
+    if (size > 0 && (size_t)(end - at) < most) most = (size_t)(end - at);
+    n = most > 0 ? copy_some(in, out, at, most) : 0;
+    if (n < 0) return (int)n;
+    if (n == 0) break;
+    at += n;
     if (atomic_load(&job->stop)) return UV_ECANCELED;
   }
-  return 0;
+  return ftruncate(out, at) < 0 ? code() : 0;
 }
 
-/* Files that do not know their size, as in /proc, seem to be empty. */
-static int copy_unsized(np_Job *job, const char *path, const char *dest) {
-  int in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  int out = in >= 0 ? open(dest, O_WRONLY | O_CLOEXEC) : -1;
-  int err = out >= 0 ? copy_rest(job, in, out) : code();
-  if (in >= 0) (void)close(in);
-  if (out >= 0 && close(out) < 0 && err == 0) err = code();
-  return err;
+/* Some file systems have no modes, and only its owner may set a file's. */
+static int copy_to(np_Job *job, int in, int out, const struct stat *st) {
+  if (ftruncate(out, 0) < 0) return code();
+  if (fchmod(out, st->st_mode & 07777) < 0 && errno != EPERM) return code();
+  return copy_data(job, in, out, st->st_size);
 }
 
-/* What is no ordinary file could block the thread for ever. */
-static int copy(np_Job *job, const char *path, const char *dest, int flags) {
-  struct stat st;
-  uv_fs_t req;
-  int err;
-  if (stat(path, &st) < 0) return code();
-  if (!S_ISREG(st.st_mode))
-    return S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
-  err = uv_fs_copyfile(NULL, &req, path, dest, flags, NULL);
-  uv_fs_req_cleanup(&req);
-  if (err == 0 && st.st_size == 0) err = copy_unsized(job, path, dest);
-  return err;
-}
-
-/* Copies to what is open already, so that no link is followed. */
+/* What is no ordinary file could block the thread for ever. A part of a copy
+ * is removed. */
 static int copy_open(np_Job *job, int in) {
-  int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, out;
-  char path[40], dest[40];
-  struct stat st;
-  int err;
+  struct stat st, to;
+  int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | job->flags;
+  int out, err;
   if (fstat(in, &st) < 0) return code();
-  if (!S_ISREG(st.st_mode))
-    return S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
-  if (job->flags & UV_FS_COPYFILE_EXCL) flags |= O_EXCL;
+  if (!S_ISREG(st.st_mode)) return S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
   out = open(job->other, flags, st.st_mode & 0777);
   if (out < 0) return code();
-  (void)snprintf(path, sizeof path, "/proc/self/fd/%d", in);
-  (void)snprintf(dest, sizeof dest, "/proc/self/fd/%d", out);
-  err = copy(job, path, dest, 0);
-  if (err < 0) (void)unlink(job->other);
+  if (fstat(out, &to) < 0 || !S_ISREG(to.st_mode)) {
+    (void)close(out);
+    return UV_EINVAL;
+  }
+  err = to.st_dev == st.st_dev && to.st_ino == st.st_ino
+          ? 0 : copy_to(job, in, out, &st);
   if (close(out) < 0 && err == 0 && errno != EINTR) err = code();
+  if (err < 0) (void)unlink(job->other);
   return err;
 }
 
 static void run_copy(np_Job *job) {
-  int in;
-  if (!job->pinned) {
-    job->status = copy(job, job->path, job->other, job->flags);
-    return;
-  }
-  in = open(job->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  int in = open(job->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   job->status = in >= 0 ? copy_open(job, in) : code();
   if (in >= 0) (void)close(in); /* it was only read */
 }
@@ -261,7 +271,7 @@ static int fs_copy(lua_State *L) {
   const char *path = np_fs_permitted(L, 1, "copy", "path", NEAP_MAY_READ);
   const char *dest = np_fs_permitted(L, 2, "copy", "dest", NEAP_MAY_WRITE);
   np_Job *job = np_job_new(L, "copy", run_copy, path, dest);
-  job->flags = lua_toboolean(L, 3) ? 0 : UV_FS_COPYFILE_EXCL;
+  job->flags = lua_toboolean(L, 3) ? 0 : O_EXCL;
   return np_job_await(L, job, np_job_nothing);
 }
 

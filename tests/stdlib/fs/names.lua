@@ -151,6 +151,51 @@ test("copy", async function()
   expect_error(asyncio.OSError, fs.copy, dir:path "fifo", dir:path "c")
 end)
 
+test("a copy replaces files only", async function()
+  local dir <close> = await fs.temp_dir()
+  await fs.write_file(dir:path "a", "text")
+  assert(os.execute("mkfifo '" .. dir:path() .. "/fifo'"))
+  local reader <close> = await fs.open(dir:path "fifo")
+  local e = expect_error(asyncio.OSError, fs.copy, dir:path "a",
+    dir:path "fifo")
+  equal(e.code, "EINVAL")
+  equal((await fs.stat(dir:path "fifo")).type, "fifo")
+  await fs.copy(dir:path "a", dir:path "a")
+  equal(await fs.read_file(dir:path "a"), "text")
+end)
+
+test("a copy that is cancelled is whole or gone", async function()
+  local dir <close> = await fs.temp_dir()
+  local a, b, size = dir:path "a", dir:path "b", 40 << 20
+  await fs.write_file(a, ("x"):rep(size))
+  local copying = asyncio.create_task(fs.copy(a, b))
+  while not await fs.exists(b) do await asyncio.sleep(0) end
+  copying:cancel()
+  await asyncio.wait {copying}
+  local function size_of() return (await fs.stat(b)).size end
+  local is_there, found
+  repeat is_there, found = pcall(size_of) until not is_there or found == size
+end)
+
+test("the holes of a file stay holes", async function()
+  local dir <close> = await fs.temp_dir()
+  local a, b = dir:path "a", dir:path "b"
+  do
+    local file <close> = await fs.open(a, "w")
+    await file:seek("set", 1 << 34)
+    await file:write "middle"
+    await file:truncate(1 << 35)
+  end
+  if (await fs.stat(a)).blocks > 1 << 20 then return end -- has no holes here
+  await fs.copy(a, b)
+  local st = await fs.stat(b)
+  equal(st.size, 1 << 35)
+  assert(st.blocks < 1 << 20)
+  local file <close> = await fs.open(b)
+  await file:seek("set", (1 << 34) - 1)
+  equal(await file:read(8), "\0middle\0")
+end)
+
 test("a copy of a file that does not know its size is whole", async function()
   local path = "/proc/self/cmdline"
   if not await fs.exists(path) then return end
