@@ -25,5 +25,13 @@ local a, b = net.pair()
 local _, got = await asyncio.gather(a:write(('x'):rep(300000)),
   b:read_exactly(300000))
 assert(#got == 300000)
+local full, buffer = net.buffer(300000):set(('y'):rep(300000)), net.buffer(7000)
+local async function copy()
+  local sum = 0
+  while sum < 300001 do sum = sum + await b:read_into(buffer) end
+  return sum
+end
+_, got = await asyncio.gather(a:write(full, '.'), copy())
+assert(got == 300001)
 a:close() b:close()
 return 'done'
