@@ -20,7 +20,7 @@ static lua_State *check_thread(lua_State *L) {
 
 /* == Resuming ========================================================= */
 
-enum { RESUME, WRAP, CLOSE }; /* how the end is told */
+enum { RESUME, WRAP, CLOSE, FAILED }; /* how the end is told */
 
 /* What is on top is the error with which `co` ended, closed by now. */
 static int raise_end(lua_State *L, int status) {
@@ -32,19 +32,18 @@ static int raise_end(lua_State *L, int status) {
   return lua_error(L);
 }
 
-/* The coroutine is closed: its error, or nil, is on top. */
+/* The coroutine is closed: its error, or nil, is on top. One that FAILED has
+ * an error even if that is nil. */
 static int close_end(lua_State *L, int how) {
-  if (how == CLOSE) {
-    if (lua_isnil(L, -1)) {
-      lua_pushboolean(L, 1);
-      return 1;
-    }
-    if (np_is_own(L, -1)) return lua_error(L);
-    lua_pushboolean(L, 0);
-    lua_insert(L, -2);
-    return 2;
+  if (how == WRAP) return raise_end(L, LUA_OK);
+  if (how == CLOSE && lua_isnil(L, -1)) {
+    lua_pushboolean(L, 1);
+    return 1;
   }
-  return raise_end(L, LUA_OK);
+  if (np_is_own(L, -1)) return lua_error(L);
+  lua_pushboolean(L, 0);
+  lua_insert(L, -2);
+  return 2;
 }
 
 static int closed_late(lua_State *L, int status, lua_KContext how) {
@@ -69,6 +68,7 @@ static int close_thread(lua_State *L, lua_State *co, int how) {
   status = lua_resetthread(co);
   if (status != LUA_OK) lua_xmove(co, L, 1);
   else lua_pushnil(L);
+  if (status != LUA_OK && how == CLOSE) how = FAILED;
   status = vm->postponed;
   vm->closed = closed;
   vm->postponed = postponed;

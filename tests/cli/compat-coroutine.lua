@@ -210,6 +210,10 @@ do
   co = coroutine.create(error)
   coroutine.resume(co, "e")
   is(select(2, coroutine.close(co)), "e")
+  co = coroutine.create(error)
+  coroutine.resume(co, nil)
+  is(coroutine.close(co), false)
+  is(coroutine.close(co), true)
   is(coroutine.close(co), true)
   log = {}
   co = coroutine.wrap(function()
