@@ -528,7 +528,8 @@ static void call(Host *host, lua_State *L, lua_CFunction f) {
   lua_pushlightuserdata(L, host);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
     const char *text = lua_tostring(L, -1);
-    complain("neap", text != NULL ? text : "(error object is no string)");
+    if (text == NULL) text = "(error object is no string)";
+    complain(host->program, text);
     host->status = EXIT_FAILURE;
   }
   lua_settop(L, 0);

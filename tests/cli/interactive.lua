@@ -121,6 +121,13 @@ test("values are printed by their __tostring", function()
   equal(err, "error calling 'print' (x)\n")
 end)
 
+test("an error of the prompt ends it", function()
+  local status, _, err = run{"-i", input = "_PROMPT = setmetatable({}, "
+    .. "{__tostring = function() error('no', 0) end})\n1\n"}
+  equal(err, "no\n")
+  equal(status, 1)
+end)
+
 test("os.exit ends it", function()
   local status, out = run{"-i", input = "os.exit(5)\nprint(1)\n"}
   equal(status, 5)
