@@ -254,6 +254,11 @@ static int task_store(lua_State *L, int state, int first) {
       lua_settop(L, first);
       lua_pushliteral(L, "(error object is a nil value)");
       lua_setfield(L, first, "message");
+      if (np_inherit_push(L, t)) { /* it has the traceback of the nil */
+        lua_pushvalue(L, first);
+        lua_rawseti(L, -2, 1);
+      }
+      lua_settop(L, first);
     }
     if (np_error_is(L, first, "CancelledError")) state = NP_CANCELLED;
   }

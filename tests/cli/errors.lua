@@ -42,6 +42,15 @@ test("an error object that is no text is told by its type", function()
     "(error object is a table value)\n")
 end)
 
+test("every one but a text of its own has a traceback", function()
+  for _, value in ipairs{"", "nil", "{}", "true", "1", "'x'"} do
+    local err, path = fails("local function f() error(" .. value
+      .. ") end\nf()")
+    has(err, "\nstack traceback:\n\t[C]: in function 'error'\n\t" .. path
+      .. ":1: in local 'f'\n\t" .. path .. ":2: in main chunk\n")
+  end
+end)
+
 -- What stands before an object's own text is the command as it was called.
 test("an error object makes its own text, and no traceback", function()
   equal(fails [[
