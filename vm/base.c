@@ -246,8 +246,7 @@ static int leave(lua_State *L, neap_Vm *vm, int parks) {
 static int base_exit(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   int code = exit_code(L);
-  int parks = vm->current != NULL && vm->running == L && lua_isyieldable(L) &&
-              vm->resumes == NULL;
+  int parks = np_can_park(L);
   int close = lua_toboolean(L, 2), inside = vm->current != NULL || vm->turning;
   if (vm->attached && !(close && inside)) return vm->os_exit(L);
   if (!vm->attached && vm->exit == NULL && !(close && parks) &&

@@ -533,7 +533,9 @@ neap_Task *np_task_find(neap_Vm *vm, uint32_t slot, uint64_t id);
  * np_park_check. */
 int np_park(lua_State *L, lua_KContext ctx, lua_KFunction k);
 
-/* Raises unless a task runs on L and everything between can yield. */
+/* 1 if a task runs on L and everything between can yield. */
+int np_can_park(lua_State *L);
+/* Raises unless that is so; gives the task. */
 neap_Task *np_park_check(lua_State *L);
 
 /* After a resume: raises the task's cancellation if one is due. */

@@ -32,16 +32,30 @@ static void blocked(lua_State *L, lua_State *L1) {
   np_error(L, "cannot await here: C code between cannot be suspended");
 }
 
+/* The running coroutine, or one that has resumed it, if it cannot yield. */
+static lua_State *unyieldable(neap_Vm *vm, lua_State *L) {
+  np_Resume *r;
+  if (!lua_isyieldable(L)) return L;
+  for (r = vm->resumes; r != NULL; r = r->prev)
+    if (!lua_isyieldable(r->from)) return r->from;
+  return NULL;
+}
+
+int np_can_park(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  return vm->current != NULL && vm->running == L &&
+         unyieldable(vm, L) == NULL;
+}
+
 neap_Task *np_park_check(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  np_Resume *r;
+  lua_State *between;
   if (np_stopped(vm)) np_limits_raise(L);
   if (vm->current == NULL) np_error(L, "await outside a task");
   if (vm->running != L)
     np_error(L, "cannot await here: C code resumed this coroutine");
-  if (!lua_isyieldable(L)) blocked(L, L);
-  for (r = vm->resumes; r != NULL; r = r->prev)
-    if (!lua_isyieldable(r->from)) blocked(L, r->from);
+  between = unyieldable(vm, L);
+  if (between != NULL) blocked(L, between);
   return vm->current;
 }
 

@@ -166,6 +166,23 @@ test("os.exit that closes runs what is to be closed", function()
   equal(status, 4)
 end)
 
+test("os.exit that closes does so from a coroutine", function()
+  local status, out, err = run{script [[
+    local function closer(name)
+      return setmetatable({}, {__close = function(_, e) print(name, e) end})
+    end
+    local a <close> = closer "a"
+    kept = setmetatable({}, {__gc = function() print "gc" end})
+    local function f()
+      local inside <close> = closer "inside"
+      pcall(coroutine.wrap(os.exit), 4, true)
+    end
+    print(pcall(coroutine.wrap(f)))]]}
+  equal(err, "")
+  equal(out, "a\tnil\ngc\n")
+  equal(status, 4)
+end)
+
 test("os.exit that does not close runs nothing", function()
   local status, out = run{script [[
     local a <close> = setmetatable({}, {__close = function() print "a" end})
