@@ -39,38 +39,16 @@ static int is_own(lua_State *L) {
   return 1;
 }
 
-/* Adds `text`, a traceback, without the frames of the prelude. */
-static void add_script_frames(luaL_Buffer *b, const char *text) {
-  const char *end;
-  for (; *text != '\0'; text = end) {
-    end = strchr(text + 1, '\n');
-    if (end == NULL) end = text + strlen(text);
-    if (strncmp(text, "\n\t(neap):", 9) != 0)
-      luaL_addlstring(b, text, (size_t)(end - text));
-  }
-}
-
 /* debug.traceback([thread,] [message [, level]]), as Lua's */
 static int base_traceback(lua_State *L) {
-  int at = lua_isthread(L, 1), has_message = lua_isstring(L, at + 1);
+  int at = lua_isthread(L, 1);
   lua_State *L1 = at ? lua_tothread(L, 1) : L;
-  const char *frames;
-  luaL_Buffer b;
-  if (!has_message && !lua_isnoneornil(L, at + 1)) {
+  const char *message = lua_tostring(L, at + 1);
+  if (message == NULL && !lua_isnoneornil(L, at + 1)) {
     lua_pushvalue(L, at + 1);
     return 1;
   }
-  if (np_hooked(np_vm(L))) np_look_soon(np_vm(L), 1000); /* there are many */
-  luaL_traceback(L, L1, NULL, (int)luaL_optinteger(L, at + 2, L1 == L));
-  frames = lua_tostring(L, -1);
-  luaL_buffinit(L, &b);
-  if (has_message) {
-    lua_pushvalue(L, at + 1);
-    luaL_addvalue(&b);
-    luaL_addchar(&b, '\n');
-  }
-  add_script_frames(&b, frames);
-  luaL_pushresult(&b);
+  np_traceback_lua(L, L1, message, (int)luaL_optinteger(L, at + 2, L1 == L));
   return 1;
 }
 

@@ -140,6 +140,20 @@ static int library_name(lua_State *L) {
   return found;
 }
 
+/*
+ * Fills `ar` and pushes the function of the frame. The name by which the
+ * prelude calls a function is nobody's: it is left out, and 1 returned.
+ */
+static int frame_get(lua_State *L1, int level, lua_Debug *ar) {
+  lua_Debug caller;
+  lua_getinfo(L1, "Slntf", ar);
+  if (*ar->namewhat == '\0' || !lua_getstack(L1, level + 1, &caller)) return 0;
+  lua_getinfo(L1, "S", &caller);
+  if (!np_internal(caller.source)) return 0;
+  ar->namewhat = "";
+  return 1;
+}
+
 /* Adds "in ..." for the frame, whose function is on top (and is popped). */
 static void frame_name(lua_State *L, const lua_Debug *ar) {
   np_push(L, np_vm(L), NP_R_NAMES);
@@ -159,6 +173,19 @@ static void frame_name(lua_State *L, const lua_Debug *ar) {
     lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
   else
     lua_pushliteral(L, "?");
+}
+
+/* Replaces the frame's function, which is on top, by its line. */
+static void frame_line(lua_State *L, const lua_Debug *ar) {
+  int top = lua_gettop(L);
+  frame_name(L, ar);
+  if (ar->currentline > 0)
+    lua_pushfstring(L, "\n\t%s:%d: in %s", ar->short_src, ar->currentline,
+                    lua_tostring(L, -1));
+  else
+    lua_pushfstring(L, "\n\t%s: in %s", ar->short_src, lua_tostring(L, -1));
+  lua_replace(L, top);
+  lua_settop(L, top);
 }
 
 void np_function_name(lua_State *L, const lua_Debug *ar) {
@@ -195,7 +222,7 @@ static void add_frames(lua_State *L, lua_State *L1, int level,
                        luaL_Buffer *b) {
   lua_Debug ar;
   lua_State *inside;
-  int top, levels = count_levels(L1), skip = levels;
+  int levels = count_levels(L1), skip = levels;
   if (levels - level > MAX_FRAMES) skip = level + MAX_FRAMES / 2;
   if (!lua_checkstack(L1, 10)) {
     luaL_addstring(b, "\n\t(no room)");
@@ -212,22 +239,13 @@ static void add_frames(lua_State *L, lua_State *L1, int level,
       lua_getstack(L1, level, &ar);
       skip = -1;
     }
-    lua_getinfo(L1, "Slntf", &ar);
+    frame_get(L1, level, &ar);
     if (L1 != L) lua_xmove(L1, L, 1);
     if (frame_hidden(L, &ar)) {
       lua_pop(L, 1);
       continue;
     }
-    top = lua_gettop(L);
-    frame_name(L, &ar);
-    if (ar.currentline > 0)
-      lua_pushfstring(L, "\n\t%s:%d: in %s", ar.short_src, ar.currentline,
-                      lua_tostring(L, -1));
-    else
-      lua_pushfstring(L, "\n\t%s: in %s", ar.short_src,
-                      lua_tostring(L, -1));
-    lua_replace(L, top);
-    lua_settop(L, top);
+    frame_line(L, &ar);
     luaL_addvalue(b);
     if (ar.istailcall) luaL_addstring(b, "\n\t(...tail calls...)");
   }
@@ -241,6 +259,91 @@ void np_traceback(lua_State *L, lua_State *L1, int level) {
   luaL_addstring(&b, "stack traceback:");
   add_frames(L, L1, level, &b);
   luaL_pushresult(&b);
+}
+
+/* == The traceback of the debug library ================================ */
+
+/*
+ * Pushes the line of the frame: that which Lua has written, of `n` bytes, or
+ * ours where we know more. Pushes nothing and returns 0 for what lies between
+ * a call and its await, or below a coroutine's function.
+ */
+static int push_line(lua_State *L, lua_State *L1, int level,
+                     const char *line, size_t n) {
+  lua_Debug ar;
+  int known, hidden, type;
+  if (!lua_getstack(L1, level, &ar)) return 0;
+  if (!lua_checkstack(L1, 4)) {
+    lua_pushlstring(L, line, n);
+    return 1;
+  }
+  known = frame_get(L1, level, &ar);
+  if (L1 != L) lua_xmove(L1, L, 1);
+  hidden = np_internal(ar.source) || lua_tocfunction(L, -1) == np_coro_body;
+  np_push(L, np_vm(L), NP_R_NAMES);
+  lua_pushvalue(L, -2);
+  type = lua_rawget(L, -2);
+  lua_pop(L, 2);
+  if (type == LUA_TSTRING) known = 1;
+  if (type == LUA_TBOOLEAN && *ar.namewhat == '\0') known = 1;
+  if (known) {
+    frame_line(L, &ar);
+  } else {
+    lua_pop(L, 1);
+    lua_pushlstring(L, line, n);
+  }
+  if (hidden) lua_pop(L, 1);
+  return !hidden;
+}
+
+/* The other lines say "(...tail calls...)" and "...	(skipping 9 levels)". */
+static int is_frame(const char *line) {
+  return strncmp(line, "\n\t...\t", 6) != 0 &&
+         strncmp(line, "\n\t(...", 6) != 0;
+}
+
+static int count_frames(const char *text) {
+  int n = 0;
+  for (; text != NULL && *text != '\0'; text = strstr(text + 1, "\n\t"))
+    n += is_frame(text);
+  return n;
+}
+
+static void add_lines(lua_State *L, lua_State *L1, int level, luaL_Buffer *b,
+                      const char *text) {
+  const char *next;
+  int shown = 1;
+  for (; *text != '\0'; text = next) {
+    next = strstr(text + 1, "\n\t");
+    if (next == NULL) next = text + strlen(text);
+    if (is_frame(text)) {
+      shown = push_line(L, L1, level++, text, (size_t)(next - text));
+      if (shown) luaL_addvalue(b);
+      continue;
+    }
+    if (text[2] == '.') level = count_levels(L1) - count_frames(next);
+    if (shown || text[2] == '.')
+      luaL_addlstring(b, text, (size_t)(next - text));
+  }
+}
+
+void np_traceback_lua(lua_State *L, lua_State *L1, const char *message,
+                      int level) {
+  static const char title[] = "stack traceback:";
+  luaL_Buffer b;
+  const char *text;
+  if (np_hooked(np_vm(L))) np_look_soon(np_vm(L), 1000); /* takes its time */
+  luaL_traceback(L, L1, NULL, level);
+  text = lua_tostring(L, -1);
+  luaL_buffinit(L, &b);
+  if (message != NULL) {
+    luaL_addstring(&b, message);
+    luaL_addchar(&b, '\n');
+  }
+  luaL_addstring(&b, title);
+  add_lines(L, L1, level, &b, text + sizeof title - 1);
+  luaL_pushresult(&b);
+  lua_remove(L, -2);
 }
 
 /* == Classes ========================================================== */

@@ -775,6 +775,9 @@ int np_error_is(lua_State *L, int index, const char *cls);
 /* Pushes the stack of L1 from `level` on; if L1 is another thread than L, with
  * that of the coroutines that it resumes, `level` being that of L in it. */
 void np_traceback(lua_State *L, lua_State *L1, int level);
+/* The same as Lua has it, luaL_traceback, where nothing is asynchronous. */
+void np_traceback_lua(lua_State *L, lua_State *L1, const char *message,
+                      int level);
 void np_error_wrap(lua_State *L, int index);
 /* Pushes where the error at `index` was raised, "app.lua:12", or nil. */
 void np_error_where(lua_State *L, int index);
