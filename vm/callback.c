@@ -271,9 +271,7 @@ static int call_soon(lua_State *L) {
 static int start_timer(lua_State *L, Callback *c, lua_Number when) {
   neap_Vm *vm = np_vm(L);
   uint64_t now = np_now(vm);
-  lua_Number ns = when * 1e9;
-  c->when = ns < 1e18 + (lua_Number)now ? ns > 0 ? (uint64_t)ns : 0
-                                        : now + (uint64_t)1e18;
+  c->when = np_deadline(when, now);
   if (c->when <= now) vm->soon = 1;
   if (neap_timer_start(vm, &c->timer, c->when) < 0) {
     unanchor(vm, c);

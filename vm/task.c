@@ -592,7 +592,7 @@ static int task_sleep(lua_State *L) {
   } else if (t->flags & NP_T_MUST_CANCEL) {
     np_task_give_up(t);
   } else {
-    uint64_t ns = s < 1e9 ? (uint64_t)(s * 1e9) : (uint64_t)1e18;
+    uint64_t ns = s < 1e9 ? (uint64_t)(s * 1e9 + 0.5) : (uint64_t)1e18;
     if (neap_timer_start(t->vm, &t->timer, np_now(t->vm) + ns) < 0)
       return luaL_error(L, "not enough memory");
   }

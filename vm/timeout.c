@@ -84,9 +84,7 @@ static void stop(Timeout *s) {
 /* Sets the timer of the scope at `index` to s->when; reading the clock is
  * dear, so `now` is given. */
 static void start(lua_State *L, Timeout *s, int index, uint64_t now) {
-  lua_Number when = s->when * 1e9;
-  uint64_t ns = when < 1e18 + (lua_Number)now ? when > 0 ? (uint64_t)when : 0
-                                              : now + (uint64_t)1e18;
+  uint64_t ns = np_deadline(s->when, now);
   stop(s);
   if (ns <= now) expire_soon(L, s, index);
   else if (neap_timer_start(s->vm, &s->timer, ns) < 0)

@@ -447,6 +447,17 @@ static inline uint64_t np_now(neap_Vm *vm) {
   return vm->clock != 0 ? vm->clock : uv_hrtime();
 }
 
+/*
+ * A point in time of the script's, which is seconds, in ns. Rounded, since a
+ * sleep and a limit of the same length that begin at the same time must end at
+ * the same time too; one that is too far away is put off for 30 years.
+ */
+static inline uint64_t np_deadline(lua_Number when, uint64_t now) {
+  lua_Number ns = when * 1e9 + 0.5;
+  if (!(ns < 1e18 + (lua_Number)now)) return now + (uint64_t)1e18;
+  return ns > 0 ? (uint64_t)ns : 0;
+}
+
 /* Room for one node more; 0, or UV_ENOMEM. */
 int np_reserve(neap_Vm *vm);
 

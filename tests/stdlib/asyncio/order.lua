@@ -274,3 +274,23 @@ case("a gather whose children have all ended cannot be cancelled any more",
   end
   await run()
 end)
+
+case("a sleep and a limit of the same length end in their order",
+    "true", async function()
+  local same = 0
+  for i = 1, 50 do
+    await asyncio.sleep(i / 7919) -- some other time of the clock
+    local got = {}
+    local async function sleeper(name)
+      await asyncio.sleep(0.03)
+      got[#got + 1] = name
+    end
+    local async function limited(name)
+      await asyncio.wait({asyncio.Future()}, {timeout = 0.03})
+      got[#got + 1] = name
+    end
+    await asyncio.gather(sleeper "a", limited "b", sleeper "c")
+    if table.concat(got) == "abc" then same = same + 1 end
+  end
+  log(same == 50 or same)
+end)
