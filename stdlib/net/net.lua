@@ -349,7 +349,8 @@ async function Stream:handshake() await self:_handshake() end
 --
 -- `version` (`"TLSv1.3"`), `cipher`, `resumed`, and if there are such: `alpn`,
 -- `server_hostname` and `peer`, which has the `subject`, the `issuer` and the
--- `pem` of the other side's certificate.
+-- `pem` of the other side's certificate, and from when to when it is valid:
+-- `not_before` and `not_after`, as `os.time()` counts.
 function Stream:tls_info() return core.tls_info(self) end
 
 --- stream:lines([max]) -> iterator

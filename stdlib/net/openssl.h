@@ -59,7 +59,9 @@
   F(TLS_server_method) F(X509_NAME_print_ex) F(X509_STORE_add_cert) \
   F(X509_VERIFY_PARAM_set1_host) F(X509_VERIFY_PARAM_set1_ip_asc) \
   F(X509_VERIFY_PARAM_set_hostflags) F(X509_free) F(X509_get_issuer_name) \
-  F(X509_get_subject_name) F(X509_verify_cert_error_string)
+  F(X509_get_subject_name) F(X509_verify_cert_error_string) \
+  F(ASN1_TIME_diff) F(ASN1_TIME_free) F(ASN1_TIME_set) \
+  F(X509_get0_notAfter) F(X509_get0_notBefore)
 
 #define NP_OPENSSL_MEMBER(name) __typeof__(&name) name;
 typedef struct np_Openssl {

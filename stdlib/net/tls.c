@@ -448,10 +448,20 @@ static void field_push(lua_State *L, const char *name, const char *text,
   lua_setfield(L, -2, name);
 }
 
+/* A point in time as os.time gives them, or 0. */
+static lua_Integer time_of(const np_Openssl *o, const ASN1_TIME *when) {
+  ASN1_TIME *epoch = o->ASN1_TIME_set(NULL, 0);
+  int days = 0, seconds = 0;
+  if (epoch != NULL) (void)o->ASN1_TIME_diff(&days, &seconds, epoch, when);
+  o->ASN1_TIME_free(epoch);
+  return (lua_Integer)days * 86400 + seconds;
+}
+
 static void peer_push(lua_State *L, const np_Tls *t) {
   const np_Openssl *o = t->openssl;
   X509 *x = o->SSL_get1_peer_certificate(t->ssl);
   size_t subject, issuer, pem;
+  lua_Integer from, to;
   char *text;
   if (x == NULL) return;
   (void)o->BIO_ctrl(o->text, BIO_CTRL_RESET, 0, NULL);
@@ -463,11 +473,17 @@ static void peer_push(lua_State *L, const np_Tls *t) {
   issuer = text_end(o, &text);
   (void)o->PEM_write_bio_X509(o->text, x);
   pem = text_end(o, &text);
+  from = time_of(o, o->X509_get0_notBefore(x));
+  to = time_of(o, o->X509_get0_notAfter(x));
   o->X509_free(x);
-  lua_createtable(L, 0, 3);
+  lua_createtable(L, 0, 5);
   field_push(L, "subject", text, 0, subject);
   field_push(L, "issuer", text, subject, issuer);
   field_push(L, "pem", text, issuer, pem);
+  lua_pushinteger(L, from);
+  lua_setfield(L, -2, "not_before");
+  lua_pushinteger(L, to);
+  lua_setfield(L, -2, "not_after");
   lua_setfield(L, -2, "peer");
 }
 
