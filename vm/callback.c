@@ -399,9 +399,7 @@ static int report(lua_State *L) {
 
 /* _warn(text): tells the host */
 static int warn(lua_State *L) {
-  neap_Vm *vm = np_vm(L);
-  if (!vm->closing)
-    neap_report(vm, NEAP_REPORT_WARNING, luaL_checkstring(L, 1), NULL);
+  neap_report(np_vm(L), NEAP_REPORT_WARNING, luaL_checkstring(L, 1), NULL);
   return 0;
 }
 

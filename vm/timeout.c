@@ -258,7 +258,7 @@ static int scope_expired(lua_State *L) {
 static int scope_gc(lua_State *L) {
   Timeout *s = check(L);
   stop(s);
-  if (s->state == ACTIVE && !s->vm->closing)
+  if (s->state == ACTIVE || s->state == EXPIRING)
     neap_report(s->vm, NEAP_REPORT_WARNING, "a timeout scope was never left: "
                 "write local t <close> = asyncio.timeout(...)", NULL);
   return 0;
