@@ -28,6 +28,12 @@ static int repl_terminal(lua_State *L) {
   return 0;
 }
 
+/* core.is_terminal(fd) -> whether it is one */
+static int repl_is_terminal(lua_State *L) {
+  lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
 /* core.set_main(task): an interrupt goes to it */
 static int repl_set_main(lua_State *L) {
   neap_set_main(L, 1);
@@ -128,6 +134,7 @@ static const luaL_Reg functions[] = {
     {"spawn", repl_spawn},
     {"set_main", repl_set_main},
     {"terminal", repl_terminal},
+    {"is_terminal", repl_is_terminal},
     {"error_text", repl_error_text},
     {"keep_source", repl_keep_source},
     {"modules", repl_modules},

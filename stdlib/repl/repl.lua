@@ -257,7 +257,8 @@ function Session:error_text(e, task)
 end
 
 function Session:complain(text)
-  self.front:complain(show.paint("error", text, self.front.colour) .. "\n")
+  local colour = self.front.colour and core.is_terminal(2)
+  self.front:complain(show.paint("error", text, colour) .. "\n")
 end
 
 -- Waits until the task has ended. A cancellation of our own is one of it.
@@ -407,8 +408,8 @@ end
 -- to see to that (`terminal` in its `neap_Options`), neap does. Over a stream
 -- there are no editing, no colours and no interrupts; `print` in a line writes
 -- to the stream, `_` belongs to the session, and other globals to `env`. Such a
--- session ends when the other side shuts down or is gone. Cancelling the task
--- of a session cancels the line that it runs.
+-- session ends when the other side shuts down or is gone and the line that runs
+-- has ended. Cancelling the task of a session cancels the line that it runs.
 --
 -- **Whoever reaches such a stream can do whatever your program can.** Use a
 -- Unix socket in a directory of your own, not a port.
@@ -434,7 +435,9 @@ async function repl.run(options)
     if options.banner then front:write(options.banner .. "\n") end
     loop(self)
   end)
-  if not ok and (front.broken == nil or front.broken ~= e) then error(e, 0) end
+  -- Of a program that exits the terminal is closed, whatever we are at.
+  local over = front.exiting or front.broken ~= nil and front.broken == e
+  if not ok and not over then error(e, 0) end
   if self.own_help and env.help == self.own_help then env.help = nil end
   return true
 end

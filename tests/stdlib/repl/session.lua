@@ -320,3 +320,25 @@ test("a program's own session sees every Ctrl-C, too", async function()
   t:type "\4"
   equal(t:ends(), 0)
 end)
+
+test("globals that are gone do not harm it", async function()
+  local t <close> = open()
+  t:enter "local type, next, ipairs, pcall, error = 1, 2, 3, 4, 5"
+  t:enter "table, os, math, utf8, tostring = {}"
+  t:enter "{type, 'x'}"
+  t:see '\n{1, "x"}\n'
+  t:enter "nil + 1"
+  t:see "arithmetic on a nil value"
+  t:prompt()
+  t:type "\4"
+  equal(t:ends(), 0)
+end)
+
+test("a task may exit while a line ends", async function()
+  local t <close> = open()
+  t:enter "f = async(function() os.exit(4, true) end)"
+  t:put "asyncio.create_task(f())"
+  t:type "\n"
+  equal(t:ends(), 4)
+  assert(not t:text():find("neap: ", 1, true), t:text())
+end)
