@@ -224,6 +224,7 @@ static void attach(lua_State *L) {
   lua_call(L, 1, 0);
   (void)np_open(L);
   np_attach_mark(L);
+  np_halves_open(L);
 }
 
 static int translate(lua_State *L) {

@@ -14,6 +14,9 @@
 
 extern const neap_Module neap_module_asyncio[];
 
+static const char halves = 0; /* its address: where the registry has their
+                               * environment */
+
 /* == The modules of the build ========================================== */
 
 static const neap_Module *end_of(const neap_Module *list) {
@@ -96,10 +99,33 @@ static void push_opener(lua_State *L, const neap_Module *m,
   lua_remove(L, -2);
 }
 
+void np_table_copy(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, index) != 0) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -4);
+  }
+}
+
+void np_halves_set(lua_State *L) {
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &halves);
+}
+
+void np_halves_open(lua_State *L) {
+  lua_pushglobaltable(L);
+  np_table_copy(L, -1);
+  np_halves_set(L);
+  lua_pop(L, 1);
+}
+
 void np_module_load(lua_State *L, const neap_Module *m) {
   if (m->source != NULL) {
     push_opener(L, m, "=%s");
-    np_sandbox_half(L);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &halves);
+    if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1);
   } else if (np_vm(L)->sandbox == NULL) {
     lua_pushcfunction(L, m->open);
   } else {

@@ -47,9 +47,6 @@ void np_sandbox_open(lua_State *L);
 /* Loads a C half that asks, or raises; pushes what it gives. */
 void np_sandbox_module(lua_State *L, const neap_Module *m);
 
-/* Sets the environment of a Lua half, on top. */
-void np_sandbox_half(lua_State *L);
-
 /* 1 if the name is a module's own part, which scripts may not require. */
 int np_sandbox_private(neap_Vm *vm, const char *name);
 

@@ -18,9 +18,8 @@
 #include "limits.h"
 #include "permit.h"
 
-/* The registry has under these addresses: the environment of halves, what
- * they have required. */
-static const char halves = 0, parts = 0;
+/* The registry has under this address: what halves have required. */
+static const char parts = 0;
 
 /* == os, package ====================================================== */
 
@@ -79,12 +78,6 @@ int np_sandbox_private(neap_Vm *vm, const char *name) {
          strchr(name + 5, '.') != NULL;
 }
 
-void np_sandbox_half(lua_State *L) {
-  if (np_vm(L)->sandbox == NULL) return;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &halves);
-  if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1);
-}
-
 void np_sandbox_module(lua_State *L, const neap_Module *m) {
   np_Sandbox *s = np_vm(L)->sandbox;
   s->asks = 0;
@@ -134,18 +127,6 @@ static int half_require(lua_State *L) {
 
 /* == The environment of halves ======================================== */
 
-/* Pushes a copy of the table at `index`. */
-static void copy_table(lua_State *L, int index) {
-  index = lua_absindex(L, index);
-  lua_newtable(L);
-  lua_pushnil(L);
-  while (lua_next(L, index) != 0) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, -4);
-  }
-}
-
 static void open_halves(lua_State *L) {
   static const char *const libraries[] = {
     "string", "table", "math", "utf8", "coroutine", "os", "io", "debug"};
@@ -153,10 +134,10 @@ static void open_halves(lua_State *L) {
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &parts);
   lua_pushglobaltable(L);
-  copy_table(L, -1);
+  np_table_copy(L, -1);
   for (i = 0; i < sizeof libraries / sizeof *libraries; i++) {
     lua_getfield(L, -2, libraries[i]);
-    copy_table(L, -1);
+    np_table_copy(L, -1);
     lua_setfield(L, -3, libraries[i]);
     lua_pop(L, 1);
   }
@@ -168,7 +149,7 @@ static void open_halves(lua_State *L) {
   lua_setfield(L, -2, "require");
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "_G");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &halves);
+  np_halves_set(L);
   lua_pop(L, 1);
 }
 

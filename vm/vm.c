@@ -158,6 +158,7 @@ static int open_all(lua_State *L) {
   (void)np_open(L);
   np_attach_mark(L);
   np_limits_open(L);
+  np_halves_open(L);
   np_sandbox_open(L);
   (void)lua_gc(L, LUA_GCRESTART);
   return 0;

@@ -926,5 +926,12 @@ int np_loadfile(lua_State *L, const char *filename, const char *mode);
 const neap_Module *np_module_find(const char *name);
 /* Pushes the function of its Lua half. */
 void np_module_load(lua_State *L, const neap_Module *m);
+/* Pushes a copy of the table at `index`. */
+void np_table_copy(lua_State *L, int index);
+/* Lua halves have an environment of their own, so that a script may call its
+ * variables as it likes: the globals as they are now, ... */
+void np_halves_open(lua_State *L);
+/* ... or the table on top, which is popped. */
+void np_halves_set(lua_State *L);
 
 #endif
