@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -243,11 +242,11 @@ static int copy_to(np_Job *job, int in, int out, const struct stat *st) {
  * is removed. */
 static int copy_open(np_Job *job, int in) {
   struct stat st, to;
-  int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | job->flags;
+  int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK;
   int out, err;
   if (fstat(in, &st) < 0) return code();
   if (!S_ISREG(st.st_mode)) return S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
-  out = open(job->other, flags, st.st_mode & 0777);
+  out = open(job->other, flags | job->flags, st.st_mode & 0777);
   if (out < 0) return code();
   if (fstat(out, &to) < 0 || !S_ISREG(to.st_mode)) {
     (void)close(out);
@@ -261,7 +260,10 @@ static int copy_open(np_Job *job, int in) {
 }
 
 static void run_copy(np_Job *job) {
-  int in = open(job->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int in;
+  if (job->pinned) job->flags |= O_NOFOLLOW;
+  in = open(job->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
+                           (job->flags & O_NOFOLLOW));
   job->status = in >= 0 ? copy_open(job, in) : code();
   if (in >= 0) (void)close(in); /* it was only read */
 }
