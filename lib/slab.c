@@ -5,8 +5,9 @@
  * its blocks and takes them back without counting; full, when the bin had
  * nothing left and moved on, so that every block is known to be out; partial,
  * in a list of its size, once one has come back; free again when all have.
- * The chunks that the sizes share at the beginning stay open for ever, so
- * their blocks return to the bin of their size without being told apart.
+ * What the sizes share at the beginning, behind the slab itself and in chunks
+ * that stay open for ever, returns to the bin of its size without being told
+ * apart.
  *
  * May touch the C library and the system's memory calls.
  */
@@ -22,11 +23,6 @@
 np_Slab *np_slab_new(void) { return (np_Slab *)calloc(1, sizeof(np_Slab)); }
 
 void np_slab_free(np_Slab *s) { free(s); }
-
-void np_slab_expect(np_Slab *s, size_t size) {
-  (void)s;
-  (void)size;
-}
 
 size_t np_slab_trim(np_Slab *s, size_t keep) {
   (void)s;
@@ -51,8 +47,6 @@ size_t np_slab_trim(np_Slab *s, size_t keep) {
 typedef struct Region {
   np_SlabChunk chunk[CHUNKS]; /* first: np_slab_chunk_ relies on it */
   struct Region *next;
-  void *mapped; /* what to unmap, and how much */
-  size_t size;
 } Region;
 
 /* Precedes what malloc gave, so that np_slab_free finds it. */
@@ -110,11 +104,9 @@ static void chunk_unlink(np_SlabChunk **list, np_SlabChunk *c) {
 
 /*
  * Maps a region at an address that is a multiple of its size. `small` asks
- * for no huge pages, where the system would give them unasked. What else was
- * mapped for that is given back, but for the `first`: a slab that is soon
- * freed has more of the two calls than others have of the addresses.
+ * for no huge pages, where the system would give them unasked.
  */
-static Region *region_map(int small, int first) {
+static Region *region_map(int small) {
   const int prot = PROT_READ | PROT_WRITE;
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   size_t lead, size = NP_SLAB_REGION, twice = 2 * size - PAGE;
@@ -123,21 +115,17 @@ static Region *region_map(int small, int first) {
   if (at == (char *)MAP_FAILED) return NULL;
   lead = (size_t)(-(uintptr_t)at & (NP_SLAB_REGION - 1));
   r = (Region *)(void *)(at + lead);
-  if (!first) {
-    if (lead > 0) (void)munmap(at, lead);
-    if (twice - lead > size)
-      (void)munmap(at + lead + size, twice - lead - size);
-  }
+  if (lead > 0) (void)munmap(at, lead);
+  if (twice - lead > size)
+    (void)munmap(at + lead + size, twice - lead - size);
   if (small) (void)madvise(r, size, MADV_NOHUGEPAGE);
-  r->mapped = first ? at : (char *)r;
-  r->size = first ? twice : size;
   return r;
 }
 
 /* A chunk that nobody has used yet; NULL if memory is out. */
 static np_SlabChunk *chunk_fresh(Slab *s) {
   if (s->fresh == s->fresh_end) {
-    Region *r = region_map(s->nregions < SMALL, 0);
+    Region *r = region_map(s->nregions < SMALL);
     if (r == NULL) return NULL;
     s->nregions++;
     r->next = s->regions;
@@ -369,35 +357,16 @@ void *np_slab_move_(np_Slab *base, void *block, size_t old, size_t size) {
 /* == The slab itself ================================================== */
 
 np_Slab *np_slab_new(void) {
-  Region *r = region_map(1, 1);
-  Slab *s;
-  if (r == NULL) return NULL;
-  s = (Slab *)(void *)chunk_base(r->chunk); /* all of it is zero */
-  s->regions = r;
-  s->nregions = 1;
-  r->chunk[0].open = 1;
-  s->fresh = r->chunk + 1;
-  s->fresh_end = r->chunk + CHUNKS;
+  Slab *s = (Slab *)aligned_alloc(64, NP_SLAB_START);
+  if (s == NULL) return NULL;
+  memset(s, 0, sizeof(*s));
   s->shared = (char *)s + ((sizeof(*s) + 63) & ~(size_t)63);
-  s->shared_end = chunk_end(r->chunk) - LAST_RESORT;
+  s->shared_end = (char *)s + NP_SLAB_START - LAST_RESORT;
   s->resort = s->shared_end;
   s->resort_left = LAST_RESORT;
   s->keep = WARM;
   s->big.next = s->big.prev = &s->big;
   return &s->base;
-}
-
-void np_slab_expect(np_Slab *base, size_t size) {
-#ifdef MADV_POPULATE_WRITE
-  Slab *s = (Slab *)(void *)base;
-  uintptr_t first = (uintptr_t)s->shared & -(uintptr_t)PAGE;
-  size_t room = (size_t)((uintptr_t)s->shared_end - first);
-  (void)madvise((void *)first, size < room ? size : room,
-                MADV_POPULATE_WRITE); /* or page by page, when it is used */
-#else
-  (void)base;
-  (void)size;
-#endif
 }
 
 void np_slab_free(np_Slab *base) {
@@ -409,10 +378,11 @@ void np_slab_free(np_Slab *base) {
     big_unlink(b);
     free(b);
   }
-  for (r = s->regions; r != NULL; r = next) { /* `s` is in the last one */
+  for (r = s->regions; r != NULL; r = next) {
     next = r->next;
-    (void)munmap(r->mapped, r->size);
+    (void)munmap(r, NP_SLAB_REGION);
   }
+  free(s);
 }
 
 /* Takes the chunk away from a bin that has all of its blocks. */

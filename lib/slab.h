@@ -11,10 +11,11 @@
  *   - the size given with a block must be the one it was asked for with;
  *   - NULL means out of memory, and then nothing has changed.
  *
- * Memory comes from the system in regions of 4 MiB and is touched only when
- * used. A small state stays small: each size takes its first few KiB from an
- * area shared by all of them. A chunk of 64 KiB that falls free serves any
- * size, and beyond a reserve its memory goes back to the system.
+ * A small state stays small, and costs no system call: each size takes its
+ * first few KiB from an area shared by all of them, which is malloc's. More
+ * memory comes from the system in regions of 4 MiB and is touched only when
+ * used. A chunk of 64 KiB that falls free serves any size, and beyond a
+ * reserve its memory goes back to the system.
  *
  * Compiled with NP_SLAB_MALLOC (for sanitizers and valgrind) every block is
  * malloc's, and one that is not freed before the slab is a leak.
@@ -32,12 +33,6 @@ typedef struct np_Slab np_Slab;
 
 /* Makes an empty slab. */
 np_Slab *np_slab_new(void);
-
-/*
- * Says that `size` bytes, not many, will be used soon: the system gives them
- * at once, for half of what page after page would cost.
- */
-void np_slab_expect(np_Slab *s, size_t size);
 
 /* Frees `s` and at once all blocks that it has given out. NULL is allowed. */
 void np_slab_free(np_Slab *s);
@@ -71,6 +66,7 @@ size_t np_slab_trim(np_Slab *s, size_t keep);
 #ifndef NP_SLAB_MALLOC
 
 #define NP_SLAB_CLASSES (NP_SLAB_MAX / 16)
+#define NP_SLAB_START ((uintptr_t)1 << 16)  /* the slab, its first blocks */
 #define NP_SLAB_REGION ((uintptr_t)4 << 20) /* also its alignment */
 #define NP_SLAB_SHIFT 16                    /* chunks are 1 << this */
 
@@ -137,7 +133,7 @@ static inline void np_slab_drop(np_Slab *s, void *block, size_t size) {
   }
   s->used -= size;
   c = np_slab_chunk_(block);
-  if (c->open) {
+  if ((uintptr_t)block - (uintptr_t)s < NP_SLAB_START || c->open) {
     np_SlabBin *bin = &s->bin[np_slab_class_(size)];
     *(void **)block = bin->free;
     bin->free = block;

@@ -201,7 +201,6 @@ neap_Vm *neap_vm_new(const neap_Options *options) {
   if (vm->alloc == NULL) {
     vm->slab = np_slab_new();
     if (vm->slab == NULL) goto fail;
-    np_slab_expect(vm->slab, 48 * 1024); /* it will have some 40 KB at once */
     vm->alloc = own_alloc;
     vm->alloc_data = vm->slab;
   }
