@@ -82,10 +82,18 @@ static int net_read_file(lua_State *L) {
   return neap_fail(L, uv_translate_sys_error(err), "%s %s", what, path);
 }
 
-/* core.report(text, traceback): tells of an error that ends nothing */
+/* core.report(what, error, task): tells of the error of a task, with the line
+ * and the traceback */
 static int net_report(lua_State *L) {
-  neap_report(neap_vm(L), NEAP_REPORT_WARNING, luaL_checkstring(L, 1),
-              luaL_optstring(L, 2, NULL));
+  const char *text, *trace, *what = luaL_checkstring(L, 1);
+  neap_error_text(L, 2, 3);
+  text = lua_tostring(L, -1);
+  trace = strstr(text, "\nstack traceback:");
+  lua_pushlstring(L, text, trace != NULL ? (size_t)(trace - text)
+                                         : strlen(text));
+  lua_pushfstring(L, "%s: %s", what, lua_tostring(L, -1));
+  neap_report(neap_vm(L), NEAP_REPORT_WARNING, lua_tostring(L, -1),
+              trace != NULL ? trace + 1 : NULL);
   return 0;
 }
 

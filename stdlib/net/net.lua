@@ -525,8 +525,7 @@ local function new_handlers()
     conn:close()
     changed:set()
     if task:cancelled() or task:exception() == nil then return end
-    core.report("error in a connection's handler: "
-      .. tostring(task:exception()), task:traceback())
+    core.report("error in a connection's handler", task:exception(), task)
   end
 
   function handlers.start(coroutine, conn)

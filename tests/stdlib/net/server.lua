@@ -123,9 +123,10 @@ test("a handler that fails costs its connection, not the server",
     print("ended")
   ]]
   assert(output:find("the handler's fault", 1, true), output)
+  assert(output:find('\n    if line == "bad" then error', 1, true), output)
   assert(output:find("stack traceback", 1, true), output)
   local said = output:gsub("neap: [^\n]*\n", ""):gsub("stack traceback[^\n]*\n",
-    ""):gsub("\t[^\n]*\n", "")
+    ""):gsub("\t[^\n]*\n", ""):gsub("    if line[^\n]*\n", "")
   equal(said, "good\n\ngood\nended\n")
   equal(status, 0)
 end)
