@@ -29,6 +29,7 @@ struct np_Write {
   neap_Wait wait;  /* its task */
   int anchor;      /* of the strings, LUA_NOREF if their rest was copied */
   np_Write *next;  /* spent ones */
+  size_t counted;  /* of a copy, see neap_memory_count */
   size_t nheld;
   np_Buffer *held[]; /* the buffers, or instead of them the copy */
 };
@@ -53,6 +54,11 @@ static void shutdown_detail(const neap_Wait *wait, char *text, size_t size) {
 
 /* == libuv's side ===================================================== */
 
+static void copy_free(np_Write *w) {
+  (void)neap_memory_count(w->stream->handle.vm, &w->counted, 0); /* less */
+  free(w);
+}
+
 static int outcome(const np_Stream *s, int status) {
   return neap_handle_closed(&s->handle) ? NEAP_ECLOSED : status;
 }
@@ -64,7 +70,7 @@ static void on_written(uv_write_t *request, int status) {
   for (size_t i = 0; i < w->nheld; i++) w->held[i]->writes--;
   (void)neap_wake(&w->wait, outcome(s, status));
   if (w->anchor == LUA_NOREF) {
-    free(w);
+    copy_free(w);
   } else {
     w->next = s->net->spent;
     s->net->spent = w;
@@ -104,9 +110,11 @@ static np_Write *copy_queue(np_Stream *s, const char *data, size_t n,
   memcpy(copy_of(w), data, n);
   buf.base = copy_of(w);
   buf.len = n;
-  *err = uv_write(&w->request, &s->uv.stream, &buf, 1, on_written);
+  *err = neap_memory_count(s->handle.vm, &w->counted, n);
+  if (*err == 0)
+    *err = uv_write(&w->request, &s->uv.stream, &buf, 1, on_written);
   if (*err < 0) {
-    free(w);
+    copy_free(w);
     return NULL;
   }
   neap_handle_pin(&s->handle);
@@ -274,12 +282,24 @@ static int handshaken(lua_State *L, int status) {
   return stream_write(L);
 }
 
+/* Sees that there is memory for `n` bytes as they are encrypted, which are a
+ * copy. Later is too late: a record that is not sent breaks the stream. */
+static int tls_room(lua_State *L, const np_Stream *s, size_t n) {
+  size_t left = neap_memory_left(s->handle.vm);
+  n += n / 256 + 1024; /* what OpenSSL adds to each record, and more */
+  if (left >= n) return 0;
+  (void)lua_gc(L, LUA_GCCOLLECT); /* which may close streams, this one too */
+  if (neap_handle_closed(&s->handle)) return NEAP_ECLOSED;
+  return neap_memory_left(s->handle.vm) >= n ? 0 : UV_ENOMEM;
+}
+
 /* All records of one write are encrypted and sent at once. */
 static int tls_write(lua_State *L, np_Stream *s, const uv_buf_t *bufs,
-                     int n) {
+                     int n, size_t sum) {
   uv_buf_t out;
   np_Write *w = NULL;
-  int sent = 0, err = np_tls_encrypt(s, bufs, n, &out);
+  int sent = 0, err = tls_room(L, s, sum);
+  if (err == 0) err = np_tls_encrypt(s, bufs, n, &out);
   if (err < 0) return np_stream_fail(L, s, err, "write");
   if (s->burst++ < BURST) sent = uv_try_write(&s->uv.stream, &out, 1);
   if (sent == UV_EAGAIN) sent = 0;
@@ -321,7 +341,7 @@ static int stream_write(lua_State *L) {
   if (s->net->spent != NULL) spent_release(L, s->net);
   if (sum == 0) return 0;
   if (!np_tls_done(s)) return np_tls_await(L, s, handshaken);
-  if (s->tls != NULL) return tls_write(L, s, bufs, n);
+  if (s->tls != NULL) return tls_write(L, s, bufs, n, sum);
   if (s->burst++ < BURST) sent = write_now(L, s, bufs, n);
   if (sent == sum) return 0;
   bufs_advance(&bufs, &n, sent);

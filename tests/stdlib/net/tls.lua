@@ -744,6 +744,47 @@ test("a machine may end with TLS in flight", async function()
   equal(output, "ended\n")
 end)
 
+test("what waits to be sent counts as memory of the machine",
+    async function()
+  local program = ([[
+    local net = require "neap.net"
+    local server <close> = net.listen{tls = {cert = %q, key = %q}}
+    local big = ("x"):rep(16 << 20)
+    local open, writes = {}, {}
+    for i = 1, 10 do
+      local connecting = asyncio.create_task(net.connect("127.0.0.1",
+        server:sockname().port, {tls = {verify = false}}))
+      local conn = await server:accept()
+      await conn:handshake()
+      open[i] = {conn, await connecting}
+      local writing = asyncio.create_task(conn:write(big))
+      await asyncio.sleep(0)
+      await asyncio.sleep(0)
+      if writing:done() then
+        print((tostring(writing:exception()):gsub("^.-: ", "")))
+        break
+      end
+      writes[i] = writing
+    end
+    -- A write that was refused has not broken its stream.
+    local last, peer = table.unpack(table.remove(open))
+    for i, ends in ipairs(open) do
+      ends[1]:close()
+      pcall(function() await writes[i] end)
+    end
+    local writing = asyncio.create_task(last:write(big))
+    local sum, buffer = 0, net.buffer(65536)
+    while sum < #big do sum = sum + await peer:read_into(buffer) end
+    print(sum == #big)
+    await writing
+    os.exit(0)
+  ]]):format(at "good.pem", at "good.key")
+  local result = await require "neap.process".run{os.getenv "NEAP"
+    or "build/neap", "--memory-limit=64M", "-e", program}
+  equal(result.stdout, "not enough memory\ntrue\n")
+  equal(result.status, 0)
+end)
+
 -- == OpenSSL's own client and server ====================================
 
 -- Runs a command in the background; gives a file its output goes to.
