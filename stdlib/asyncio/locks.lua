@@ -382,12 +382,8 @@ local function broken()
   error(asyncio.BrokenBarrierError.new("the barrier was broken"), 0)
 end
 
--- Lets go whoever waits for the state to change.
-local function changed(self)
-  local event = self.change
-  self.change = new_event()
-  event:set()
-end
+-- Those who wait for the state to change look at it, one after another.
+local function changed(self) notify(self.cond, math.huge) end
 
 -- Lets the barrier fill again when the last has left.
 local function leave(self)
@@ -406,9 +402,10 @@ end
 -- number from 0 to `parties - 1`. The barrier can be used again. *Raises*
 -- BrokenBarrierError if it is reset or broken meanwhile.
 async function Barrier:wait()
-  while self.state == "draining" or self.state == "resetting" do
-    await self.change:wait()
-  end
+  local cond <close> = await self.cond:acquire()
+  await cond:wait_for(function()
+    return self.state ~= "draining" and self.state ~= "resetting"
+  end)
   if self.state == "broken" then broken() end
   local index = self.count
   self.count = index + 1
@@ -417,7 +414,7 @@ async function Barrier:wait()
     self.state = "draining"
     changed(self)
   else
-    while self.state == "filling" do await self.change:wait() end
+    await cond:wait_for(function() return self.state ~= "filling" end)
     if self.state == "broken" or self.state == "resetting" then broken() end
   end
   return index
@@ -427,11 +424,8 @@ end
 --
 -- Empties it; who waits gets BrokenBarrierError.
 async function Barrier:reset()
-  if self.count > 0 then
-    if self.state ~= "resetting" then self.state = "resetting" end
-  else
-    self.state = "filling"
-  end
+  local _ <close> = await self.cond:acquire()
+  self.state = self.count > 0 and "resetting" or "filling"
   changed(self)
 end
 
@@ -439,6 +433,7 @@ end
 --
 -- Breaks it until the next reset.
 async function Barrier:abort()
+  local _ <close> = await self.cond:acquire()
   self.state = "broken"
   changed(self)
 end
@@ -460,7 +455,7 @@ local function new_barrier(parties)
     asyncio._misuse("Barrier needs a number of parties, 1 or more")
   end
   return setmetatable({size = parties, count = 0, state = "filling",
-                       change = new_event()}, Barrier)
+                       cond = new_condition()}, Barrier)
 end
 
 return {

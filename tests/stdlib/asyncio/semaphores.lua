@@ -269,3 +269,17 @@ case("B10: one who ran out of time no longer counts",
   log(barrier:n_waiting(), barrier:broken())
   log(numbers(arrive(barrier, 2)))
 end)
+
+case("B40: who is cancelled at a barrier has the next one look at it",
+    "a !! CancelledError / b !! BrokenBarrierError / next / true 0",
+    async function()
+  local b = asyncio.Barrier(3)
+  local one, two = spawn(tell("a", b:wait())), spawn(tell("b", b:wait()))
+  await turn()
+  one:cancel()
+  await turn()
+  asyncio.get_running_loop():call_soon(log, "next")
+  await b:abort()
+  await asyncio.wait {one, two}
+  log(b:broken(), b:n_waiting())
+end)
