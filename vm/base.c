@@ -167,7 +167,7 @@ static int defer_close(lua_State *L) {
 }
 
 /* _misuse(message): raises it with the line of the script */
-static int base_misuse(lua_State *L) {
+int np_base_misuse(lua_State *L) {
   return np_error(L, "%s", luaL_checkstring(L, 1));
 }
 
@@ -266,7 +266,7 @@ void np_base_open(lua_State *L) {
   lua_setfield(L, -2, "catch");
   lua_pushcfunction(L, base_defer);
   lua_setfield(L, -2, "defer");
-  lua_pushcfunction(L, base_misuse);
+  lua_pushcfunction(L, np_base_misuse);
   lua_setfield(L, -2, "_misuse");
   lua_pushcfunction(L, base_postpone);
   lua_setfield(L, -2, "_postpone");

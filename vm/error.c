@@ -193,11 +193,14 @@ void np_function_name(lua_State *L, const lua_Debug *ar) {
   lua_pushstring(L, ar->name != NULL ? ar->name : "?");
 }
 
-/* 1 if the frame is the machine's own. The function is on top. */
+/* 1 if the frame is the machine's own, or of what checks the arguments of a
+ * module's functions. The function is on top. */
 static int frame_hidden(lua_State *L, const lua_Debug *ar) {
   lua_CFunction f = lua_tocfunction(L, -1);
   return np_internal(ar->source) || f == np_task_main ||
-         f == np_future_await || f == np_await_begin || f == np_coro_body;
+         f == np_future_await || f == np_await_begin || f == np_coro_body ||
+         f == np_base_misuse ||
+         strncmp(ar->source, "=stdlib/arguments/", 18) == 0;
 }
 
 static int count_levels(lua_State *L1) {

@@ -813,6 +813,7 @@ lua_State *np_coro_resumed(lua_State *L);
 /* Below the function of a coroutine that awaits; not for tracebacks. */
 int np_coro_body(lua_State *L);
 void np_base_open(lua_State *L);
+int np_base_misuse(lua_State *L); /* what modules raise a mistake with */
 int np_catch(lua_State *L);
 void np_load_open(lua_State *L);
 void np_module_open(lua_State *L);

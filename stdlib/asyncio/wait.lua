@@ -63,7 +63,8 @@ async function asyncio.wait(list, options)
     {timeout = "number", return_when = "string"}, "wait")
   local when = options.return_when or "ALL_COMPLETED"
   if not whens[when] then
-    misuse(("option 'return_when' of wait is '%s'"):format(when))
+    misuse(("option 'return_when' of wait must be FIRST_COMPLETED, " ..
+      "FIRST_EXCEPTION or ALL_COMPLETED, not '%s'"):format(when))
   end
   local futures = future_list(list, "wait", false)
   if #futures == 0 then misuse("wait needs at least one future") end

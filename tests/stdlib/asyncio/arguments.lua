@@ -70,7 +70,8 @@ test("wait and as_completed", function()
     function() await asyncio.wait(list, {timeout = "1"}) end)
   mistake("option 'timeout' of wait must be a number, not nan",
     function() await asyncio.wait(list, {timeout = 0 / 0}) end)
-  mistake("option 'return_when' of wait is 'FIRST'",
+  mistake("option 'return_when' of wait must be FIRST_COMPLETED, "
+    .. "FIRST_EXCEPTION or ALL_COMPLETED, not 'FIRST'",
     function() await asyncio.wait(list, {return_when = "FIRST"}) end)
   mistake("wait needs a list, not a userdata value",
     function() await asyncio.wait(list[1]) end)
