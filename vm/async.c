@@ -142,12 +142,12 @@ static int async_call(lua_State *L) {
   luaL_argcheck(L, n < 250, 250, "too many arguments for an async function");
   co = co_new(L, lua_upvalueindex(1), 1, n);
   if (!lua_getstack(L, 1, &ar)) return 1;
-  lua_getinfo(L, "l", &ar);
+  lua_getinfo(L, "lf", &ar); /* in one go, which is faster */
   if (ar.currentline > 0) {
-    lua_getinfo(L, "f", &ar);
     co->line = ar.currentline;
     lua_setiuservalue(L, -2, 2);
   } else {
+    lua_pop(L, 1);
     co_find_site(L, co);
   }
   return 1;
