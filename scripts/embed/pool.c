@@ -76,7 +76,8 @@ static void pool_stop(Pool *pool) {
 
 /* On a thread of the pool. Giving the token back is the last thing done. */
 static void shout_run(Job *job) {
-  for (char *c = job->text; *c != '\0'; c++) *c = (char)toupper(*c);
+  for (char *c = job->text; *c != '\0'; c++)
+    *c = (char)toupper((unsigned char)*c);
   neap_Value text = neap_string(job->text);
   if (*job->text == '\0')
     (void)neap_token_reject(job->token, 0, "it was empty");

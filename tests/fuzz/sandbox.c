@@ -1,11 +1,14 @@
 /*
  * sandbox.c - fuzzes a limited machine in a sandbox with scripts: it may not
- * crash, hang, touch the world or keep anything.
+ * crash, hang, touch the world or keep anything. It may read and write in one
+ * directory, IN; beside that is another one, with a secret.
  *
  * The input is a script. So that chance comes further than to syntax errors,
  * one that does not load is taken as a list of numbers, each of which is a
  * line of the table below: pieces of attacks, put one after the other.
  */
+#include <dirent.h>
+#include <ftw.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <neap.h>
@@ -13,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const lines[] = {
@@ -93,16 +97,76 @@ static const char *const lines[] = {
   "c = string.rep('(', 200)", "a = load(function() return c end)",
   "fs.watch '/tmp'", "for e in fs.walk '/' do a = e end",
   "a = fs.temp_dir()", "a = net.resolve 'localhost'",
-  "a = net.connect{path = '/tmp/neap-fuzz'}", "a = net.listen{path = c}"};
+  "a = net.connect{path = '/tmp/neap-fuzz'}", "a = net.listen{path = c}",
+  "a = IN", "a = IN .. '/a'", "b = IN .. '/a/b'", "b = a .. '/../out'",
+  "b = a .. '/secret'", "c = '../out'", "c = '../../out/secret'",
+  "await fs.mkdir(a)", "await fs.mkdir(b, {parents = true})",
+  "await fs.symlink(c, a)", "await fs.symlink(c, b)",
+  "await fs.symlink(a, b)", "await fs.rename(a, b)", "await fs.link(a, b)",
+  "await fs.copy(a, b)", "await fs.write_file(a, 'x')",
+  "await fs.write_file(b, 'x', {atomic = true})",
+  "print(await fs.read_file(b))",
+  "print(await (await fs.open(a, 'r+')):read(100))", "await fs.remove(a)",
+  "await fs.remove(b, {recursive = true})", "await fs.chmod(b, '777')",
+  "for e in fs.scandir(b) do print(e.name) end", "await fs.truncate(a, 0)",
+  "for p in fs.walk(IN, {follow = true}) do print(p) end",
+  "await fs.temp_file{dir = b}", "print(pcall(dofile, b))",
+  "package.path = IN .. '/?;' .. b pcall(require, 'secret')",
+  "asyncio.create_task(fs.rename(a, b))", "asyncio.create_task(fs.mkdir(b))",
+  "asyncio.create_task(fs.symlink(c, b))",
+  "asyncio.create_task(fs.write_file(b, 'x'))",
+  "asyncio.create_task(fs.copy(a, b))",
+  "asyncio.create_task(async(function(p) print(await fs.read_file(p)) end)(b))",
+  "await net.listen{path = a}", "await net.connect{path = a}"};
 
 #define ESCAPED "/tmp/neap-fuzz-escaped"
+#define SECRET "7f1e5ec2e7"
 #define LINES (sizeof lines / sizeof *lines)
 
 static void on_write(neap_Vm *vm, int fd, const char *text, size_t length) {
   (void)vm;
   (void)fd;
-  (void)text;
-  (void)length;
+  if (memmem(text, length, SECRET, strlen(SECRET)) != NULL) abort();
+}
+
+/* == The world: a directory for scripts, and one beside it ============= */
+
+static char top[64], inside[80], outside[80], secret[100];
+
+static int drop(const char *path, const struct stat *st, int type,
+                struct FTW *at) {
+  (void)st;
+  (void)type;
+  (void)at;
+  return remove(path);
+}
+
+static void make_world(void) {
+  FILE *file;
+  snprintf(top, sizeof top, "/tmp/neap-fuzz-XXXXXX");
+  if (mkdtemp(top) == NULL) abort();
+  snprintf(inside, sizeof inside, "%s/in", top);
+  snprintf(outside, sizeof outside, "%s/out", top);
+  snprintf(secret, sizeof secret, "%s/secret", outside);
+  if (mkdir(inside, 0755) < 0 || mkdir(outside, 0755) < 0) abort();
+  file = fopen(secret, "w");
+  if (file == NULL || fputs(SECRET, file) < 0 || fclose(file) != 0) abort();
+}
+
+/* Nothing was changed but in the directory for that. */
+static void remove_world(void) {
+  struct dirent *entry;
+  struct stat st;
+  DIR *dir = opendir(outside);
+  int n = 0;
+  if (dir == NULL) abort();
+  while ((entry = readdir(dir)) != NULL) n++;
+  closedir(dir);
+  if (n != 3 || stat(secret, &st) < 0 || st.st_mode & 0111 ||
+      st.st_size != (off_t)strlen(SECRET) || st.st_nlink != 1)
+    abort();
+  if (access(ESCAPED, F_OK) == 0) abort();
+  if (nftw(top, drop, 16, FTW_DEPTH | FTW_PHYS) != 0) abort();
 }
 
 /* Pushes the script that the numbers mean. */
@@ -150,19 +214,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                      .finish_seconds = 0.2,
                                      .tasks = 50,
                                      .handles = 50};
-  static const neap_Sandbox sandbox = {.size = sizeof sandbox};
+  const char *paths[] = {inside, NULL};
+  neap_Sandbox sandbox = {.size = sizeof sandbox, .read = paths,
+                          .write = paths};
   neap_Options options = {.size = sizeof options, .limits = &limits,
                           .sandbox = &sandbox, .write = on_write};
   Input in = {data, size};
   neap_Vm *vm;
   lua_State *L;
+  make_world();
   vm = neap_vm_new(&options);
   if (vm == NULL) abort();
   L = neap_state(vm);
+  lua_pushstring(L, inside);
+  lua_setglobal(L, "IN");
   lua_pushcfunction(L, run);
   lua_pushlightuserdata(L, &in);
   (void)lua_pcall(L, 1, 0, 0);
   neap_vm_free(vm);
-  if (access(ESCAPED, F_OK) == 0) abort();
+  remove_world();
   return 0;
 }

@@ -170,7 +170,8 @@ NEAP_API void neap_set_debug(neap_Vm *vm, int on);
  */
 typedef struct neap_Limits {
   size_t size;
-  size_t memory;              /* bytes, the machine's own (some 200,000) too */
+  size_t memory;              /* bytes; the machine's own are some 40,000,
+                               * with the modules a script uses 250,000 */
   uint64_t step_instructions; /* of Lua's virtual machine */
   uint64_t task_instructions;
   uint64_t instructions;
