@@ -288,15 +288,22 @@ void np_co_excuse(lua_State *L, int base) {
   }
 }
 
+/* debug.getmetatable gives scripts what follows, to be called with anything. */
+static void co_check(lua_State *L, int index) {
+  if (np_co_test(L, index) == NULL)
+    luaL_typeerror(L, index, "coroutine object");
+}
+
 static int co_tostring(lua_State *L) {
+  co_check(L, 1);
   np_co_describe(L, 1);
   lua_pushfstring(L, "coroutine object %s", lua_tostring(L, -1));
   return 1;
 }
 
 static int co_gc(lua_State *L) {
-  np_Co *co = lua_touserdata(L, 1);
-  if (co->state != NP_CO_NEW) return 0;
+  np_Co *co = np_co_test(L, 1);
+  if (co == NULL || co->state != NP_CO_NEW) return 0;
   co_site(L, 1);
   np_co_describe(L, 1);
   lua_pushfstring(L, "coroutine object %s was never awaited",
@@ -310,6 +317,7 @@ static int co_gc(lua_State *L) {
 /* Upvalue 1 says what was attempted: "index", "call" ... */
 static int co_misuse(lua_State *L) {
   int index = np_co_test(L, 1) != NULL ? 1 : 2;
+  co_check(L, index);
   np_co_describe(L, index);
   return np_error(L, "attempt to %s coroutine object %s: did you forget "
                   "await?", lua_tostring(L, lua_upvalueindex(1)),

@@ -138,14 +138,21 @@ enum {
                             that, so it cannot be taken back */
 };
 
+/* What a wake and the step after it need comes first, in one line of the
+ * processor's cache. */
 struct neap_Task {
   np_Link link; /* first: its place in the ring or in a future's list */
-  neap_Timer timer; /* of its sleep */
   neap_Vm *vm;
   lua_State *L;
-  np_Future *future;   /* its object if somebody has it */
+  neap_Wait *wait; /* the native wait it is parked on */
+  uint32_t turn;
+  int status;
+  uint16_t flags;
+  uint16_t cancelling;
+  uint8_t state; /* of a future, once ended */
+  neap_Timer timer;    /* of its sleep */
   np_Future *awaiting; /* the future it is parked on */
-  neap_Wait *wait;     /* the native wait it is parked on */
+  np_Future *future;   /* its object if somebody has it */
   np_Sink *sink;
   neap_Task *prev, *next; /* all tasks of the machine, oldest first */
   neap_Task *sink_prev, *sink_next; /* those of its sink */
@@ -153,16 +160,11 @@ struct neap_Task {
   uint32_t parent; /* id of the task that spawned it, 0 if none */
   uint32_t born;   /* ms of the clock */
   uint32_t number; /* for its sink: which child it is */
-  uint32_t turn;
   uint32_t message; /* 1 + slot of the task that has the cancel's message */
   uint32_t slot;   /* its place in the tables of the store */
   uint32_t thread; /* number of its thread, once started */
-  int status;
-  int line;          /* where it was spawned */
+  int line;        /* where it was spawned */
   uint32_t source;
-  uint16_t cancelling;
-  uint16_t flags;
-  uint8_t state;     /* of a future, once ended */
   uint64_t instructions, ran; /* of all its steps, if they are counted */
 };
 
@@ -241,7 +243,6 @@ typedef struct np_Output {
   int fd;
 } np_Output;
 
-#define NP_CLASSES 16 /* a power of two */
 
 struct neap_Vm {
   lua_State *L;     /* the main state, for the host */
@@ -279,11 +280,6 @@ struct neap_Vm {
   char last_source[LUA_IDSIZE]; /* cache of np_site */
   uint32_t last_number;
   uint32_t nsources;
-
-  struct { /* cache of neap_handle_test: the metatables of classes */
-    const neap_Class *cls;
-    const void *metatable;
-  } classes[NP_CLASSES];
 
   neap_Handle *handles;
   size_t nhandles; /* libuv's that are not closed yet */

@@ -133,7 +133,7 @@ void np_context_free(np_Context *c) {
 }
 
 static int context_gc(lua_State *L) {
-  np_Context **at = lua_touserdata(L, 1);
+  np_Context **at = luaL_checkudata(L, 1, NP_CONTEXT);
   np_context_free(*at);
   *at = NULL;
   return 0;
