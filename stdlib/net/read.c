@@ -29,7 +29,7 @@ static np_Stream *begin(lua_State *L, const char *name) {
 
 /* Keeps what is known of the input if the separator is the same. */
 static void want_set(np_Stream *s, np_Want want, int fresh) {
-  if (!fresh && s->want.sep == want.sep && s->want.sep_len == want.sep_len)
+  if (!fresh && s->want.sep == want.sep && s->want.need == want.need)
     want.scanned = s->want.scanned;
   s->want = want;
 }
@@ -120,7 +120,7 @@ static int some(lua_State *L, int fresh) {
   np_Stream *s = begin(L, "read");
   size_t n = lua_isnoneornil(L, 2) ? SOME : np_net_count(L, 2, "read", "n", 0);
   if (n == 0) return take(L, s, 0, 0);
-  want_set(s, (np_Want){.kind = NP_WANT_SOME, .n = n}, fresh);
+  want_set(s, (np_Want){.need = 1, .n = n}, fresh);
   return go(L, s, "read", give_some, some_done);
 }
 
@@ -195,7 +195,7 @@ static int into(lua_State *L, int fresh) {
                        "%I", (LUAI_UACINT)n, (LUAI_UACINT)b->size);
   b->n = 0;
   if (n == 0) return give_count(L, b, 0);
-  want_set(s, (np_Want){.kind = NP_WANT_SOME, .n = n}, fresh);
+  want_set(s, (np_Want){.need = 1, .n = n}, fresh);
   return go_into(L, s, b, into_done);
 }
 
@@ -227,7 +227,7 @@ static int exactly_done(lua_State *L, int status);
 static int exactly(lua_State *L, int fresh) {
   np_Stream *s = begin(L, "read_exactly");
   size_t n = np_net_count(L, 2, "read_exactly", "n", 0);
-  want_set(s, (np_Want){.kind = NP_WANT_EXACT, .n = n}, fresh);
+  want_set(s, (np_Want){.need = n, .n = n}, fresh);
   return go(L, s, "read_exactly", give_exactly, exactly_done);
 }
 
@@ -264,7 +264,7 @@ static int line_done(lua_State *L, int status);
 
 static int line(lua_State *L, int fresh) {
   np_Stream *s = begin(L, "read_line");
-  np_Want want = {.kind = NP_WANT_PART, .sep = "\n", .sep_len = 1};
+  np_Want want = {.need = 1, .sep = "\n"};
   want.n = most(L, 2, "read_line");
   want_set(s, want, fresh);
   return go(L, s, "read_line", give_line, line_done);
@@ -299,12 +299,12 @@ static int until_done(lua_State *L, int status);
 
 static int until(lua_State *L, int fresh) {
   np_Stream *s = begin(L, "read_until");
-  np_Want want = {.kind = NP_WANT_PART};
+  np_Want want = {.n = 0};
   if (lua_type(L, 2) != LUA_TSTRING)
     return neap_misuse(L, "read_until", "separator must be a string, not %s",
                          luaL_typename(L, 2));
-  want.sep = lua_tolstring(L, 2, &want.sep_len);
-  if (want.sep_len == 0)
+  want.sep = lua_tolstring(L, 2, &want.need);
+  if (want.need == 0)
     return neap_misuse(L, "read_until", "separator is empty");
   want.n = most(L, 3, "read_until");
   want_set(s, want, fresh);
@@ -338,7 +338,7 @@ static int all_done(lua_State *L, int status);
 
 static int all(lua_State *L, int fresh) {
   np_Stream *s = begin(L, "read_all");
-  want_set(s, (np_Want){.kind = NP_WANT_ALL}, fresh);
+  want_set(s, (np_Want){.need = NP_WANT_ALL}, fresh);
   return go(L, s, "read_all", give_all, all_done);
 }
 

@@ -60,39 +60,31 @@ const neap_Class np_stream_class = {"neap.Stream", stream_close, NULL};
 
 /* == What is wanted =================================================== */
 
-static int part_met(np_Want *w, const char *data, size_t size) {
-  const char *at = NULL;
+int np_stream_part(np_Stream *s) {
+  np_Want *w = &s->want;
+  size_t size;
+  const char *data = np_stream_data(s, &size), *at = NULL;
   if (size > w->scanned)
-    at = memmem(data + w->scanned, size - w->scanned, w->sep, w->sep_len);
+    at = memmem(data + w->scanned, size - w->scanned, w->sep, w->need);
   if (at != NULL) {
-    w->found = (size_t)(at - data) + w->sep_len;
+    w->found = (size_t)(at - data) + w->need;
     return (size_t)(at - data) <= w->n ? 1 : -1;
   }
-  if (size < w->sep_len) return 0;
-  w->scanned = size - w->sep_len + 1;
+  if (size < w->need) return 0;
+  w->scanned = size - w->need + 1;
   return w->scanned > w->n ? -1 : 0;
-}
-
-int np_stream_met(np_Stream *s) {
-  size_t size;
-  const char *data = np_stream_data(s, &size);
-  switch (s->want.kind) {
-  case NP_WANT_SOME: return size > 0;
-  case NP_WANT_EXACT: return size >= s->want.n;
-  case NP_WANT_PART: return part_met(&s->want, data, size);
-  case NP_WANT_ALL: return 0;
-  }
-  return 0;
 }
 
 /* How much of what is wanted had better be collected without the task, in
  * memory of the stream's own; 0 if it is not that much. */
 static size_t wanted(const np_Stream *s) {
   const np_Want *w = &s->want;
-  size_t have = np_buf_size(&s->own);
-  if (w->kind == NP_WANT_ALL) return NP_STREAM_SPACE;
-  if (w->kind != NP_WANT_EXACT || w->n < have + NP_STREAM_SPACE) return 0;
-  return w->n - have < STEP ? w->n - have : STEP;
+  size_t have;
+  if (w->need < NP_STREAM_SPACE || w->sep != NULL) return 0;
+  if (w->need == NP_WANT_ALL) return NP_STREAM_SPACE;
+  have = np_buf_size(&s->own);
+  if (w->need < have + NP_STREAM_SPACE) return 0;
+  return w->need - have < STEP ? w->need - have : STEP;
 }
 
 /* == What comes in ==================================================== */
@@ -117,19 +109,19 @@ static void ended(np_Stream *s, int why) {
  * on_read: that is how a waiting task is told. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   np_Stream *s = handle->data;
-  size_t much;
+  size_t much = wanted(s);
+  int waiting = neap_waiting(&s->reader);
   (void)suggested;
-  if (s->tls != NULL) {
+  *buf = uv_buf_init(NULL, 0);
+  if (s->tls != NULL && (!waiting || !s->tls->done || much > 0)) {
     *buf = uv_buf_init(s->net->tls_space, NP_TLS_READ);
-    if (!s->tls->done || wanted(s) > 0) return;
-  } else {
+  } else if (!waiting) {
     *buf = uv_buf_init(s->net->space, NP_STREAM_SPACE);
+  } else if (much > 0) {
+    buf->base = np_buf_reserve(&s->own, much);
+    if (own_count(s) < 0) buf->base = NULL;
+    buf->len = buf->base != NULL ? np_buf_room(&s->own) : 0;
   }
-  if (!neap_waiting(&s->reader)) return;
-  much = wanted(s);
-  buf->base = much > 0 ? np_buf_reserve(&s->own, much) : NULL;
-  if (own_count(s) < 0) buf->base = NULL;
-  buf->len = buf->base != NULL ? np_buf_room(&s->own) : 0;
 }
 
 void np_stream_deliver(np_Stream *s, size_t n, int end) {

@@ -18,6 +18,7 @@
 
 #include <lauxlib.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "buf.h"
@@ -42,44 +43,47 @@ typedef struct np_Net {
 
 /* What must have come before the reading task goes on. */
 typedef struct np_Want {
-  enum { NP_WANT_SOME, NP_WANT_EXACT, NP_WANT_PART, NP_WANT_ALL } kind;
-  size_t n;        /* SOME, EXACT: bytes; PART: the most before `sep` */
-  const char *sep; /* PART: lent by the task's stack */
-  size_t sep_len;
+  size_t need;     /* so many bytes; if there is a `sep`, its length */
+  size_t n;        /* the most that is given, or that precedes `sep` */
+  const char *sep; /* lent by the task's stack, or NULL */
   size_t scanned;  /* unread bytes known not to begin a `sep` */
-  size_t found;    /* length of the part, if it is there */
+  size_t found;    /* length of what ends with `sep`, if it is there */
 } np_Want;
 
+#define NP_WANT_ALL SIZE_MAX /* the need of who reads to the end */
+
+/* What each message needs is together, so that few lines of the processor's
+ * cache are: a thousand connections do not fit into it. */
 typedef struct np_Stream {
   neap_Handle handle; /* first */
-  union {
-    uv_handle_t any;
-    uv_stream_t stream;
-    uv_tcp_t tcp;
-    uv_pipe_t pipe;
-  } uv;
-  neap_Wait reader; /* the task that reads; before, the one that connects */
   np_Net *net;
-  union {
-    sa_family_t family;
-    struct sockaddr_in ip4;
-    struct sockaddr_in6 ip6;
-    char label[28]; /* if it is a pipe: "stdin of cat", or "" */
-  } peer;           /* of TCP, else 0: the kernel forgets it after a reset */
+  neap_Wait reader; /* the task that reads; before, the one that connects */
+  size_t fresh;     /* unread bytes in net->space instead of own, see below */
   struct np_Tls *tls; /* NULL without TLS */
-  np_Buf own;       /* unread bytes */
-  size_t counted;     /* of its memory, see neap_memory_count */
-  size_t fresh;     /* unread bytes in net->space instead, see below */
   np_Want want;     /* while a task reads */
+  np_Buf own;       /* unread bytes */
   int end;          /* nothing more comes: UV_EOF, or why */
   int broken;       /* why nothing can be written any more */
-  unsigned burst;   /* operations since its task last waited */
+  uint16_t burst;   /* operations since its task last waited */
   uint8_t kind;
   uint8_t reading;  /* libuv reads, or tells */
   uint8_t ready;    /* bytes are probably there */
   uint8_t doubt;    /* how often not to guess that they are */
   uint8_t shut;     /* shutdown was called */
   uint8_t tty;      /* a terminal, or the far side of one */
+  size_t counted;   /* of own's memory, see neap_memory_count */
+  union {
+    uv_handle_t any;
+    uv_stream_t stream;
+    uv_tcp_t tcp;
+    uv_pipe_t pipe;
+  } uv;
+  union {
+    sa_family_t family;
+    struct sockaddr_in ip4;
+    struct sockaddr_in6 ip6;
+    char label[28]; /* if it is a pipe: "stdin of cat", or "" */
+  } peer;           /* of TCP, else 0: the kernel forgets it after a reset */
 } np_Stream;
 
 extern const neap_Class np_stream_class;
@@ -108,8 +112,16 @@ static inline const char *np_stream_data(const np_Stream *s, size_t *n) {
   return s->fresh > 0 ? s->net->space : np_buf_data(&s->own);
 }
 
+/* Looks for `want.sep` in the unread bytes, see np_stream_met. */
+int np_stream_part(np_Stream *s);
+
 /* 1 if the unread bytes answer `want`; -1 if they are too many for that. */
-int np_stream_met(np_Stream *s);
+static inline int np_stream_met(np_Stream *s) {
+  size_t n;
+  if (s->want.sep != NULL) return np_stream_part(s);
+  (void)np_stream_data(s, &n);
+  return n >= s->want.need;
+}
 
 /*
  * Reads without waiting, if something is probably there: 1 if that changed

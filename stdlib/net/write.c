@@ -152,21 +152,24 @@ void np_write_free_spent(np_Net *net) {
   }
 }
 
+/* What the argument at `index`, which is no string, has to write. */
+static uv_buf_t buf_of(lua_State *L, const np_Net *net, int index) {
+  const np_Buffer *b = np_buffer_test(L, net, index);
+  if (b == NULL)
+    neap_misuse(L, "write", "argument %d must be a string or a Buffer, not %s",
+                index - 1, luaL_typename(L, index));
+  else if (b->n > 0)
+    return (uv_buf_t){.base = b->bytes, .len = b->n};
+  return (uv_buf_t){.base = (char *)"", .len = 0};
+}
+
 /* Fills `bufs` from the arguments 2 to n+1; returns the sum of their sizes. */
 static size_t bufs_fill(lua_State *L, const np_Net *net, uv_buf_t *bufs,
                         int n) {
   size_t sum = 0;
   for (int i = 0; i < n; i++) {
-    np_Buffer *b = np_buffer_test(L, net, i + 2);
-    if (b != NULL) {
-      bufs[i].base = b->n > 0 ? b->bytes : (char *)"";
-      bufs[i].len = b->n;
-    } else if (lua_isstring(L, i + 2)) {
-      bufs[i].base = (char *)lua_tolstring(L, i + 2, &bufs[i].len);
-    } else {
-      neap_misuse(L, "write", "argument %d must be a string or a Buffer, not "
-                  "%s", i + 1, luaL_typename(L, i + 2));
-    }
+    bufs[i].base = (char *)lua_tolstring(L, i + 2, &bufs[i].len);
+    if (bufs[i].base == NULL) bufs[i] = buf_of(L, net, i + 2);
     sum += bufs[i].len;
   }
   return sum;
