@@ -56,20 +56,19 @@ static void make(lua_State *L, neap_Vm *vm, uint32_t number) {
   vm->threads[number] = T;
 }
 
-/*
- * Runs protected: makes the thread of the number on top of the pool, and
- * where there are many already, some more at the same price for the call.
- */
+/* How many to make at the price of one call: more where there are many. */
+static uint32_t at_once(neap_Vm *vm) {
+  uint32_t more = vm->nthreads / 16;
+  return 1 + (more < 32 ? more : 32);
+}
+
+/* Runs protected: makes the threads of the numbers on top of the pool. */
 static int make_threads(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  uint32_t more = vm->nthreads / 16;
-  if (more > 32) more = 32;
+  uint32_t n = at_once(vm), at = vm->npool;
   np_store(L, vm, NP_S_THREADS);
-  make(L, vm, vm->pool[vm->npool - 1]);
-  while (more-- > 0 && vm->nthreads < vm->threads_size) {
-    make(L, vm, vm->nthreads);
-    vm->pool[vm->npool++] = vm->nthreads++;
-  }
+  while (n-- > 0 && at > 0 && vm->threads[vm->pool[at - 1]] == NULL)
+    make(L, vm, vm->pool[--at]);
   return 0;
 }
 
@@ -82,16 +81,29 @@ static int fill_top(neap_Vm *vm) {
   return vm->threads[vm->pool[vm->npool - 1]] != NULL ? 0 : UV_ENOMEM;
 }
 
+/*
+ * Puts new numbers into the empty pool, the least on top. Threads are taken
+ * in the order in which they were made, so that many that run one after the
+ * other lie side by side, which the processor's caches notice.
+ */
+static int add_numbers(neap_Vm *vm) {
+  uint32_t n = at_once(vm), i;
+  if (vm->nthreads == vm->threads_size &&
+      grow(vm, (void **)&vm->threads, sizeof *vm->threads, &vm->pool,
+           &vm->threads_size) < 0)
+    return UV_ENOMEM;
+  if (n > vm->threads_size - vm->nthreads)
+    n = vm->threads_size - vm->nthreads;
+  for (i = vm->nthreads += n; n > 0; n--) {
+    vm->threads[--i] = NULL;
+    vm->pool[vm->npool++] = i;
+  }
+  return 0;
+}
+
 /* A thread for a task that starts, from the pool if it has one. */
 int np_thread_take(neap_Vm *vm, uint32_t *number) {
-  if (vm->npool == 0) {
-    if (vm->nthreads == vm->threads_size &&
-        grow(vm, (void **)&vm->threads, sizeof *vm->threads, &vm->pool,
-             &vm->threads_size) < 0)
-      return UV_ENOMEM;
-    vm->threads[vm->nthreads] = NULL;
-    vm->pool[vm->npool++] = vm->nthreads++;
-  }
+  if (vm->npool == 0 && add_numbers(vm) < 0) return UV_ENOMEM;
   if (vm->threads[vm->pool[vm->npool - 1]] == NULL && fill_top(vm) < 0)
     return UV_ENOMEM;
   *number = vm->pool[--vm->npool];
