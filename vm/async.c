@@ -16,11 +16,13 @@
 #include "vm.h"
 
 static const char prelude[] =
-  "local begin, callee, calls = ...\n"
+  "local begin, object, callee, calls = ...\n"
   "local function call(f, ...) return f(...) end\n"
   "local function await(v) return call(begin(v)) end\n"
   "return await, function(o, name, ...)\n"
-  "  return calls[callee(o, o[name], name)](o, ...)\n"
+  "  object(o)\n"
+  "  local f = o[name]\n"
+  "  return calls[f or callee(f, name)](o, ...)\n"
   "end\n";
 
 /* What few programs need is compiled when one does. */
@@ -353,7 +355,7 @@ void np_co_make_metatables(lua_State *L) {
   static const char *const all[][15] = {
     {"index", "__index", "__newindex"}, {"call", "__call"},
     {"compare", "__eq", "__lt", "__le"}, {"concatenate", "__concat"},
-    {"get length of", "__len"},
+    {"get length of", "__len"}, {"iterate over", "__pairs"},
     {"perform arithmetic on", "__add", "__sub", "__mul", "__div", "__mod",
      "__pow", "__unm", "__idiv"},
     {"perform bitwise operation on", "__band", "__bor", "__bxor", "__shl",
@@ -452,7 +454,39 @@ void np_rest_make(lua_State *L) {
   np_keep(L, vm, NP_R_WRAP);
 }
 
+/* == Calls of C functions ============================================= */
+
+static int call_c_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  return lua_gettop(L);
+}
+
+/*
+ * Calls upvalue 1, a C function, for the prelude, so that what it says of its
+ * arguments names neither the prelude's line nor the prelude's variable.
+ */
+int np_call_c(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, call_c_done);
+  return lua_gettop(L);
+}
+
+/* Puts it in front of the function on top if that is one in C. */
+static void guard_c(lua_State *L) {
+  if (lua_iscfunction(L, -1) && lua_tocfunction(L, -1) != async_call)
+    lua_pushcclosure(L, np_call_c, 1);
+}
+
 /* == Awaiting ========================================================= */
+
+static int can_call(lua_State *L, int index) {
+  if (lua_isfunction(L, index)) return 1;
+  if (luaL_getmetafield(L, index, "__call") == LUA_TNIL) return 0;
+  lua_pop(L, 1);
+  return 1;
+}
 
 /* __index of the table of callees: what to call for `await key(...)` */
 static int calls_index(lua_State *L) {
@@ -470,8 +504,7 @@ static int calls_index(lua_State *L) {
     lua_settop(L, 3);
     return 1;
   }
-  if (!lua_isfunction(L, 2) &&
-      luaL_getmetafield(L, 2, "__call") == LUA_TNIL)
+  if (!can_call(L, 2))
     return np_error(L, "attempt to call a %s value", luaL_typename(L, 2));
   lua_settop(L, 2);
   if (np_co_test(L, 2) != NULL) { /* its __call says what is wrong */
@@ -480,6 +513,7 @@ static int calls_index(lua_State *L) {
   }
   np_push_made(L, np_vm(L), NP_R_WRAP);
   lua_pushvalue(L, 2);
+  guard_c(L);
   lua_call(L, 1, 1);
   if (lua_isfunction(L, 2)) {
     lua_pushvalue(L, 2);
@@ -507,22 +541,37 @@ static const char *variable_kind(lua_State *L, const char *name) {
   return "global";
 }
 
-/* __nil "f", ".f" or ":f": the callee of that name is nil or false */
+/*
+ * __nil "f", ".f" or ":f": the callee of that name is nil or false; "f." is
+ * the field whose method is called
+ */
 static int nil_callee(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1);
+  size_t length;
+  const char *name = luaL_checklstring(L, 1, &length);
   const char *kind = name[0] == ':' ? "method" : name[0] == '.' ? "field" :
                      variable_kind(L, name);
+  if (name[length - 1] == '.') {
+    lua_pushlstring(L, name, length - 1);
+    return np_error(L, "attempt to index a nil value (field '%s')",
+                    lua_tostring(L, -1));
+  }
   if (name[0] == ':' || name[0] == '.') name++;
   return np_error(L, "attempt to call a nil value (%s '%s')", kind, name);
 }
 
-/* callee(o, o[name], name) -> o[name], which must not be nil */
+/* object(o): o, whose method is called, can be indexed */
+static int method_object(lua_State *L) {
+  int type = lua_type(L, 1);
+  if (type == LUA_TTABLE || type == LUA_TUSERDATA || type == LUA_TSTRING ||
+      luaL_getmetafield(L, 1, "__index") != LUA_TNIL)
+    return 0;
+  return np_error(L, "attempt to index a %s value", lua_typename(L, type));
+}
+
+/* callee(f, name): f, the method of that name, is nil or false */
 static int method_callee(lua_State *L) {
-  if (!lua_toboolean(L, 2))
-    return np_error(L, "attempt to call a %s value (method '%s')",
-                    luaL_typename(L, 2), lua_tostring(L, 3));
-  lua_settop(L, 2);
-  return 1;
+  return np_error(L, "attempt to call a %s value (method '%s')",
+                  luaL_typename(L, 1), lua_tostring(L, 2));
 }
 
 /* As Lua calls it in such messages: by its metatable's __name, if any. */
@@ -547,6 +596,10 @@ int np_await_begin(lua_State *L) {
   }
   if (luaL_getmetafield(L, 1, "__await") == LUA_TNIL)
     return np_error(L, "attempt to await a %s value", type_name(L, 1));
+  if (!can_call(L, 2))
+    return np_error(L, "attempt to call a %s value (metamethod 'await')",
+                    type_name(L, 2));
+  guard_c(L);
   np_push_made(L, np_vm(L), NP_R_THROUGH);
   lua_insert(L, 1);
   lua_insert(L, 2);
@@ -609,9 +662,10 @@ static void open_prelude(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   load_lua(L, prelude, sizeof prelude - 1);
   lua_pushcfunction(L, np_await_begin);
+  lua_pushcfunction(L, method_object);
   lua_pushcfunction(L, method_callee);
   np_push(L, vm, NP_R_CALLS);
-  lua_call(L, 3, 2);
+  lua_call(L, 4, 2);
   np_keep(L, vm, NP_R_METHOD);
   np_keep(L, vm, NP_R_AWAIT);
 }

@@ -1,6 +1,6 @@
 /*
- * base.c - what neap changes in Lua's basic functions: pcall, xpcall, os.exit
- * and debug.traceback; and asyncio.catch and defer.
+ * base.c - what neap changes in Lua's basic functions: pcall, xpcall, error,
+ * os.exit and debug.traceback; and asyncio.catch and defer.
  *
  * pcall and xpcall are Lua's, but for one rule: they let the running task's
  * own cancellation pass. The price of that is one test when an error was
@@ -103,6 +103,21 @@ int np_catch(lua_State *L) {
   lua_insert(L, 1);
   status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, catch_end);
   return catch_end(L, status, 0);
+}
+
+/*
+ * error(message [, level]), as Lua's; but what lies between a call and its
+ * await is no level, and nobody's line is that of a Lua half
+ */
+static int base_error(lua_State *L) {
+  int level = (int)luaL_optinteger(L, 2, 1);
+  lua_settop(L, 1);
+  if (lua_type(L, 1) == LUA_TSTRING && level > 0) {
+    np_where_called(L, level);
+    lua_insert(L, 1);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
 }
 
 /* == defer ============================================================ */
@@ -254,6 +269,8 @@ void np_base_open(lua_State *L) {
   lua_setglobal(L, "pcall");
   lua_pushcfunction(L, base_xpcall);
   lua_setglobal(L, "xpcall");
+  lua_pushcfunction(L, base_error);
+  lua_setglobal(L, "error");
   lua_getglobal(L, "os");
   lua_getfield(L, -1, "exit");
   vm->os_exit = lua_tocfunction(L, -1);

@@ -83,6 +83,29 @@ void np_where(lua_State *L, int level) {
   lua_replace(L, -2);
 }
 
+/* The machine's, between a call and its await; the function is on top. */
+static int is_between(lua_State *L, const lua_Debug *ar) {
+  return np_internal(ar->source) || lua_tocfunction(L, -1) == np_call_c;
+}
+
+void np_where_called(lua_State *L, int level) {
+  lua_Debug ar;
+  int i, between, found = 0;
+  if (!lua_getstack(L, level, &ar)) level = 0; /* nobody's, and far to go */
+  for (i = 1; !found && level > 0 && lua_getstack(L, i, &ar); i++) {
+    lua_getinfo(L, "Slf", &ar);
+    between = is_between(L, &ar);
+    lua_pop(L, 1);
+    if (!between) found = --level == 0;
+  }
+  if (found && np_is_half(ar.source))
+    np_where(L, i);
+  else if (found && ar.currentline > 0)
+    lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+  else
+    lua_pushliteral(L, "");
+}
+
 int np_error(lua_State *L, const char *format, ...) {
   va_list args;
   np_where(L, 1);
@@ -197,7 +220,7 @@ void np_function_name(lua_State *L, const lua_Debug *ar) {
  * module's functions. The function is on top. */
 static int frame_hidden(lua_State *L, const lua_Debug *ar) {
   lua_CFunction f = lua_tocfunction(L, -1);
-  return np_internal(ar->source) || f == np_task_main ||
+  return is_between(L, ar) || f == np_task_main ||
          f == np_future_await || f == np_await_begin || f == np_coro_body ||
          f == np_base_misuse ||
          strncmp(ar->source, "=stdlib/arguments/", 18) == 0;
@@ -282,7 +305,7 @@ static int push_line(lua_State *L, lua_State *L1, int level,
   }
   known = frame_get(L1, level, &ar);
   if (L1 != L) lua_xmove(L1, L, 1);
-  hidden = np_internal(ar.source) || lua_tocfunction(L, -1) == np_coro_body;
+  hidden = is_between(L, &ar) || lua_tocfunction(L, -1) == np_coro_body;
   np_push(L, np_vm(L), NP_R_NAMES);
   lua_pushvalue(L, -2);
   type = lua_rawget(L, -2);

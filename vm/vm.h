@@ -728,6 +728,9 @@ void np_site_push(lua_State *L, int line, uint32_t source);
 /* 1 if the source name is one of the machine's own pieces of Lua. */
 int np_internal(const char *source);
 
+/* Between the prelude and a C function that it calls; not for tracebacks. */
+int np_call_c(lua_State *L);
+
 /* 1 if it is the Lua half of a module of the build. */
 int np_is_half(const char *source);
 
@@ -777,6 +780,8 @@ int np_error_class(lua_State *L, const char *name);
 void np_error_classes(lua_State *L); /* makes them all */
 /* Pushes the position "file:line: " of the script from `level` up. */
 void np_where(lua_State *L, int level);
+/* The same as luaL_where gives it, for `level` as a script counts them. */
+void np_where_called(lua_State *L, int level);
 int np_error(lua_State *L, const char *format, ...);
 int np_error_is(lua_State *L, int index, const char *cls);
 /* Pushes the stack of L1 from `level` on; if L1 is another thread than L, with

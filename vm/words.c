@@ -223,12 +223,19 @@ static void await_variable_method(np_Parser *p, const np_Call *call) {
   if (!paren) insert(p, p->last, ")");
 }
 
-/* `__method(a.b,"c",x)`, for any other object. */
+/* `__method(a.b or __nil"b.","c",x)`, for any other object. */
 static void await_method(np_Parser *p, const np_Call *call) {
   int paren = call->open.type == '(';
   np_Token method = call->method;
-  edit_fill(p, call->slots, call->colon.start, 1, put_text(p, ","));
-  size_t text = put_text(p, "\"");
+  size_t text = p->edits->text_length;
+  if (call->callee == NP_E_FIELD) {
+    put_text(p, " or \1nil\"");
+    put_span(p, call->callee_name);
+    put_text(p, ".\"");
+  }
+  put_text(p, ",");
+  edit_fill(p, call->slots, call->colon.start, 1, text);
+  text = put_text(p, "\"");
   put_span(p, (np_Span){method.start, method.end});
   put_text(p, "\"");
   edit_fill(p, call->slots + 1, method.start, method.end - method.start, text);

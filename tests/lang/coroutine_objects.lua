@@ -134,3 +134,4 @@ print(select(2, pcall(await, io.stdout)):match "attempt.*")
 --> attempt to await a FILE* value
 print(select(2, pcall(await, asyncio.Lock())):match "attempt.*")
 --> attempt to await a Lock value
+asks(function(o) for _ in pairs(o) do end end)  --> false did you forget await?
