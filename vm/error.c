@@ -132,7 +132,7 @@ int neap_misuse(lua_State *L, const char *what, const char *reason, ...) {
 
 /* Pushes the name under which package.loaded has the function on top, and
  * returns 1; or 0 and pushes nothing. */
-static int library_name(lua_State *L) {
+static int search_loaded(lua_State *L) {
   int f = lua_gettop(L), found = 0;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushnil(L);
@@ -161,6 +161,33 @@ static int library_name(lua_State *L) {
     lua_settop(L, f);
   }
   return found;
+}
+
+void np_library_make(lua_State *L) {
+  np_weak_push(L, "k");
+  np_keep(L, np_vm(L), NP_R_LIBRARY);
+}
+
+/* The same, but it searches once for each function. */
+static int library_name(lua_State *L) {
+  int f = lua_gettop(L);
+  np_push_made(L, np_vm(L), NP_R_LIBRARY);
+  lua_pushvalue(L, f);
+  if (lua_rawget(L, f + 1) == LUA_TNIL) {
+    lua_pushvalue(L, f);
+    if (!search_loaded(L)) lua_pushboolean(L, 0);
+    lua_replace(L, f + 2);
+    lua_settop(L, f + 2);
+    lua_pushvalue(L, f);
+    lua_pushvalue(L, f + 2);
+    lua_rawset(L, f + 1);
+  }
+  if (lua_toboolean(L, f + 2)) {
+    lua_replace(L, f + 1);
+    return 1;
+  }
+  lua_settop(L, f);
+  return 0;
 }
 
 /*

@@ -51,6 +51,7 @@ void np_make(lua_State *L, int what) {
     case NP_R_QUEUE: np_queue_make_metatable(L); break;
     case NP_R_LOADING: np_loading_make_metatable(L); break;
     case NP_R_CALLBACK: np_callback_make_metatable(L); break;
+    case NP_R_LIBRARY: np_library_make(L); break;
     default: np_rest_make(L); break;
   }
 }

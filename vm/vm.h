@@ -207,6 +207,7 @@ enum {
   NP_R_CALLS,     /* callee -> what to call for an await */
   NP_R_AWAIT, NP_R_METHOD, NP_R_ASYNC, NP_R_NIL, NP_R_RETURN,
   NP_R_NAMES,     /* body -> name of the async function */
+  NP_R_LIBRARY,   /* function -> its name in package.loaded, or false */
   NP_R_ERRORS,    /* name -> error class; class -> true */
   NP_R_OWN,       /* CancelledError -> the task that it is for */
   NP_R_SOURCES,   /* number <-> name of a source */
@@ -834,6 +835,7 @@ void np_timeout_make_metatables(lua_State *L);
 void np_callback_make_metatable(lua_State *L);
 void np_queue_make_metatable(lua_State *L);
 void np_loading_make_metatable(lua_State *L);
+void np_library_make(lua_State *L);
 void np_rest_make(lua_State *L);
 void np_gather_open(lua_State *L);
 uint32_t np_gather_pending(np_Future *f);
