@@ -166,7 +166,8 @@ static int search_given(lua_State *L, neap_Vm *vm, const char *name) {
 static int search_file(lua_State *L, const char *name) {
   lua_getfield(L, lua_upvalueindex(1), "searchpath");
   lua_pushvalue(L, 1);
-  if (lua_getfield(L, lua_upvalueindex(1), "path") != LUA_TSTRING)
+  lua_getfield(L, lua_upvalueindex(1), "path");
+  if (!lua_isstring(L, -1))
     return luaL_error(L, "'package.path' must be a string");
   lua_call(L, 2, 2);
   if (lua_isnil(L, -2)) return 1; /* the message */

@@ -207,6 +207,8 @@ is(select("#", package.loadlib(scratch .. "/none.so", "*")), 3)
 is(select(3, package.loadlib(scratch .. "/none.so", "*")), "open")
 package.path = nil
 fails("'package.path' must be a string", require, "other")
+package.path = 5
+fails("no file '5'", require, "other")
 package.path = scratch .. "/?.lua"
 local searchers = package.searchers
 package.searchers = nil
