@@ -232,6 +232,21 @@ static int leave(lua_State *L, neap_Vm *vm, int parks) {
 }
 
 /*
+ * Ends the process from inside of C code that cannot be left, as Lua does:
+ * closes the variables of the task, as of the main thread there, and then
+ * the state. Nothing of either runs any more.
+ */
+static void close_here(neap_Vm *vm, int code) {
+  np_limits_enter(vm);
+  (void)lua_resetthread(vm->current->L);
+  vm->current = NULL;
+  vm->running = NULL;
+  vm->closing = 1;
+  lua_close(vm->L);
+  exit(code);
+}
+
+/*
  * os.exit([code [, close]]). To close the state, the task has to leave it
  * first: it parks for ever, and the host, which sees neap_exiting, frees the
  * machine and ends. A host that wants to be asked keeps its process.
@@ -243,8 +258,10 @@ static int base_exit(lua_State *L) {
   int close = lua_toboolean(L, 2), inside = vm->current != NULL || vm->turning;
   if (vm->attached && !(close && inside)) return vm->os_exit(L);
   if (!vm->attached && vm->exit == NULL && !(close && parks) &&
-      (vm->sandbox == NULL || vm->sandbox->process))
+      (vm->sandbox == NULL || vm->sandbox->process)) {
+    if (close && vm->current != NULL) close_here(vm, code);
     exit(code);
+  }
   vm->exiting = 1;
   vm->exit_code = code;
   if (vm->exit != NULL) vm->exit(vm, code);

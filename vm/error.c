@@ -204,6 +204,12 @@ static int frame_get(lua_State *L1, int level, lua_Debug *ar) {
   return 1;
 }
 
+/* 1 if `ar` has a name of the function that tells something. */
+static int is_named(const lua_Debug *ar) {
+  return *ar->namewhat != '\0' &&
+         (strcmp(ar->name, "?") != 0 || strcmp(ar->namewhat, "hook") == 0);
+}
+
 /* Adds "in ..." for the frame, whose function is on top (and is popped). */
 static void frame_name(lua_State *L, const lua_Debug *ar) {
   np_push(L, np_vm(L), NP_R_NAMES);
@@ -217,7 +223,7 @@ static void frame_name(lua_State *L, const lua_Debug *ar) {
     lua_pushfstring(L, "function '%s'", lua_tostring(L, -1));
   else if (strcmp(ar->namewhat, "global") == 0)
     lua_pushfstring(L, "function '%s'", ar->name);
-  else if (*ar->namewhat != '\0' && strcmp(ar->name, "?") != 0)
+  else if (is_named(ar))
     lua_pushfstring(L, "%s '%s'", ar->namewhat, ar->name);
   else if (*ar->what != 'C')
     lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);

@@ -32,6 +32,11 @@ test("levels and values of errors", function()
   has(fails "error(1.5)", cli.name .. ": 1.5\n")
 end)
 
+test("a hook that fails is shown as one", function()
+  local err, path = fails "debug.sethook(function() error 'x' end, 'l')\nx = 1"
+  has(err, path .. ":1: in hook '?'\n")
+end)
+
 test("an error object that is no text is told by its type", function()
   has(fails "error {}", cli.name .. ": (error object is a table value)\n")
   has(fails "error()", cli.name .. ": (error object is a nil value)\n")
@@ -181,6 +186,28 @@ test("os.exit that closes does so from a coroutine", function()
   equal(err, "")
   equal(out, "a\tnil\ngc\n")
   equal(status, 4)
+end)
+
+-- The variables are those of the main chunk, wherever it is called.
+test("os.exit closes the state from inside of C code", function()
+  for _, call in ipairs{
+    "string.gsub('a', 'a', function() os.exit(4, true) end)",
+    "coroutine.wrap(table.sort)({1, 2}, function() os.exit(4, true) end)",
+    "setmetatable({}, {__gc = function() os.exit(4, true) end}) "
+      .. "collectgarbage()",
+    "debug.sethook(function() os.exit(4, true) end, 'l')\nprint 'not here'",
+    "error(setmetatable({}, {__tostring = function() os.exit(4, true) end}))"}
+  do
+    local status, out, err = run{"-e", [[
+      local a <close> = setmetatable({}, {__close = function(_, e)
+        print("a", e)
+      end})
+      kept = setmetatable({}, {__gc = function() print "gc" end})
+      ]] .. call}
+    equal(err, "")
+    equal(out, "a\tnil\ngc\n")
+    equal(status, 4)
+  end
 end)
 
 test("os.exit that does not close runs nothing", function()
