@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "limits.h"
@@ -124,6 +125,10 @@ static int load_and_free(lua_State *L, Load *load) {
   return status == LUA_OK ? load->status : status;
 }
 
+static int may_be_text(const char *mode) {
+  return mode == NULL || strchr(mode, 't') != NULL;
+}
+
 int neap_load(lua_State *L, const char *text, size_t length,
               const char *name, const char *mode) {
   Load load;
@@ -133,7 +138,7 @@ int neap_load(lua_State *L, const char *text, size_t length,
     if (status == LUA_OK) mend_upvalues(L);
     return status;
   }
-  if (mode != NULL && strchr(mode, 't') == NULL)
+  if (!may_be_text(mode))
     return luaL_loadbufferx(L, text, length, name, mode);
   if (np_translate(text, length, &load.t) < 0) {
     np_translation_free(&load.t);
@@ -146,39 +151,123 @@ int neap_load(lua_State *L, const char *text, size_t length,
   return luaL_loadbufferx(L, text, length, name, mode);
 }
 
-/* The pieces of a lua_Reader, for a function that runs protected. */
-typedef struct Reading {
+/* == Loading what comes in pieces ===================================== */
+
+/*
+ * Lua reads the pieces as they come, so that it stops where it always does:
+ * at the first mistake. They are kept, for when one of the words is seen all
+ * of the text is needed: Lua is told that it has ended, the rest is read, and
+ * what Lua made of the beginning is dropped.
+ */
+typedef struct Pieces {
   lua_Reader reader;
   void *data;
-} Reading;
+  const char *mode;
+  int table;        /* index of those that were read */
+  lua_Integer count;
+  int is_text, word_seen;
+  char seam[8];     /* the last bytes that were read, */
+  size_t seam_size; /* not more than a word less one */
+} Pieces;
 
-/* Runs protected: gives all that the reader at 1 has. */
-static int read_all_pieces(lua_State *L) {
-  Reading *r = lua_touserdata(L, 1);
+/* 1 if one of the words may lie where the last piece and this one meet, which
+ * then stand together in `seam`. */
+static int in_seam(const Pieces *p) {
+  size_t i;
+  for (i = 0; i + 5 <= p->seam_size; i++)
+    if (memcmp(p->seam + i, "async", 5) == 0 ||
+        memcmp(p->seam + i, "await", 5) == 0)
+      return 1;
+  return 0;
+}
+
+static void look_for_words(Pieces *p, const char *piece, size_t n) {
+  size_t taken = n < 4 ? n : 4;
+  memcpy(p->seam + p->seam_size, piece, taken);
+  p->seam_size += taken;
+  if (in_seam(p) || np_translate_mentions(piece, n)) p->word_seen = 1;
+  if (n > 4) {
+    memcpy(p->seam, piece + n - 4, 4);
+    p->seam_size = 4;
+  } else if (p->seam_size > 4) {
+    memmove(p->seam, p->seam + p->seam_size - 4, 4);
+    p->seam_size = 4;
+  }
+}
+
+static const char *next_piece(lua_State *L, Pieces *p, size_t *n) {
+  const char *piece = p->reader(L, p->data, n);
+  if (piece == NULL || *n == 0) return NULL;
+  if (p->count == 0)
+    p->is_text = piece[0] != LUA_SIGNATURE[0] && may_be_text(p->mode);
+  if (!p->is_text) {
+    p->count = 1;
+    return piece;
+  }
+  lua_pushlstring(L, piece, *n);
+  lua_rawseti(L, p->table, ++p->count);
+  if (!p->word_seen) look_for_words(p, piece, *n);
+  return piece;
+}
+
+/* A lua_Reader that runs inside of lua_load. */
+static const char *read_piece(lua_State *L, void *data, size_t *n) {
+  Pieces *p = data;
+  const char *piece = p->word_seen ? NULL : next_piece(L, p, n);
+  if (p->word_seen && piece != NULL) {
+    while (next_piece(L, p, n) != NULL) continue;
+    piece = NULL;
+  }
+  if (piece == NULL) *n = 0;
+  return piece;
+}
+
+/* Runs protected: joins the strings in the table at 1. */
+static int join(lua_State *L) {
   luaL_Buffer b;
-  const char *piece;
-  size_t n;
+  lua_Integer i, n = luaL_len(L, 1);
   luaL_buffinit(L, &b);
-  while ((piece = r->reader(L, r->data, &n)) != NULL && n > 0)
-    luaL_addlstring(&b, piece, n);
+  for (i = 1; i <= n; i++) {
+    lua_rawgeti(L, 1, i);
+    luaL_addvalue(&b);
+  }
   luaL_pushresult(&b);
   return 1;
 }
 
-int neap_loadreader(lua_State *L, lua_Reader reader, void *data,
-                    const char *name, const char *mode) {
-  Reading r = {reader, data};
+static int push_joined(lua_State *L, int table) {
+  lua_pushcfunction(L, join);
+  lua_pushvalue(L, table);
+  return lua_pcall(L, 1, 1, 0);
+}
+
+/* Pushes the function or a message. The table is at p->table. */
+static int load_pieces(lua_State *L, Pieces *p, const char *name) {
   const char *text;
   size_t length;
-  int status;
-  luaL_checkstack(L, 5, NULL);
-  lua_pushcfunction(L, read_all_pieces);
-  lua_pushlightuserdata(L, &r);
-  status = lua_pcall(L, 1, 1, 0);
+  int status = lua_load(L, read_piece, p, name, p->mode);
+  if (!p->word_seen || (status != LUA_OK && status != LUA_ERRSYNTAX)) {
+    if (status == LUA_OK && !p->is_text) mend_upvalues(L);
+    return status;
+  }
+  lua_pop(L, 1);
+  status = push_joined(L, p->table);
   if (status != LUA_OK) return status;
   text = lua_tolstring(L, -1, &length);
-  status = neap_load(L, text, length, name, mode);
+  status = neap_load(L, text, length, name, p->mode);
   lua_remove(L, -2);
+  return status;
+}
+
+int neap_loadreader(lua_State *L, lua_Reader reader, void *data,
+                    const char *name, const char *mode) {
+  Pieces p = {.reader = reader, .data = data, .mode = mode};
+  int status;
+  luaL_checkstack(L, 20, NULL);
+  lua_newtable(L);
+  p.table = lua_gettop(L);
+  status = load_pieces(L, &p, name);
+  lua_remove(L, p.table);
   return status;
 }
 
@@ -211,21 +300,6 @@ int neap_translate(lua_State *L, const char *text, size_t length,
 
 /* == Loading files ==================================================== */
 
-/* Runs protected: gives all that is in the file at 1. */
-static int read_file(lua_State *L) {
-  FILE *file = lua_touserdata(L, 1);
-  luaL_Buffer b;
-  size_t n;
-  luaL_buffinit(L, &b);
-  do {
-    char *space = luaL_prepbuffer(&b);
-    n = fread(space, 1, LUAL_BUFFERSIZE, file);
-    luaL_addsize(&b, n);
-  } while (n > 0);
-  luaL_pushresult(&b);
-  return 1;
-}
-
 /* A pinned path is one that a sandbox has permitted. */
 static FILE *open_file(const char *filename, int pinned) {
   char text[NEAP_PIN_SIZE];
@@ -241,60 +315,108 @@ static FILE *open_file(const char *filename, int pinned) {
   return fd < 0 ? NULL : fdopen(fd, "rb");
 }
 
-/* Pushes the contents of the file, or a message and gives -1. */
-static int read_all(lua_State *L, const char *filename, int pinned) {
-  FILE *file = filename == NULL ? stdin : open_file(filename, pinned);
-  const char *shown = filename == NULL ? "stdin" : filename;
-  int status, err;
-  if (file == NULL) {
-    lua_pushfstring(L, "cannot open %s: %s", shown, strerror(errno));
-    return -1;
-  }
-  lua_pushcfunction(L, read_file);
-  lua_pushlightuserdata(L, file);
-  status = lua_pcall(L, 1, 1, 0);
-  err = ferror(file) ? errno : 0;
-  if (filename != NULL) (void)fclose(file); /* it was only read */
-  if (status != LUA_OK) return -1;
-  if (err == 0) return 0;
-  lua_pop(L, 1);
-  lua_pushfstring(L, "cannot read %s: %s", shown, strerror(err));
-  return -1;
+/* A file that is being read. */
+typedef struct Source {
+  FILE *file;
+  int err;
+  int table;  /* index of what anchors the room: its 0th entry */
+  size_t size;
+  char *text; /* room for `size` bytes */
+} Source;
+
+/* Makes room for all of a regular file, for it ends; else for a block. */
+static void make_room(lua_State *L, Source *s) {
+  enum { BLOCK = 8192, MOST = 16 << 20 };
+  struct stat info;
+  s->size = BLOCK;
+  if (fstat(fileno(s->file), &info) == 0 && S_ISREG(info.st_mode))
+    s->size += (size_t)(info.st_size < MOST ? info.st_size : MOST);
+  s->text = lua_newuserdatauv(L, s->size, 0);
+  lua_rawseti(L, s->table, 0);
 }
 
 /*
- * Skips a byte order mark and a first line that begins with '#': gives where
- * the chunk begins. For text that is the line's end, so that lines keep
- * their numbers.
+ * Skips a byte order mark and a first line that begins with '#', and gives how
+ * much is in `text` then. Before text that is the line's end, so that lines
+ * keep their numbers.
  */
-static const char *skip_first_line(const char *text, size_t length) {
-  const char *end = text + length, *at = text;
-  if (length >= 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0) at += 3;
-  if (at == end || *at != '#') return at;
-  while (at < end && *at != '\n') at++;
-  if (end - at > 1 && at[1] == LUA_SIGNATURE[0]) at++;
-  return at;
+static size_t begin_file(Source *s) {
+  static const char mark[] = "\xEF\xBB\xBF";
+  size_t n = 0;
+  int c = getc(s->file);
+  while (n < 3 && c == (unsigned char)mark[n]) {
+    s->text[n++] = (char)c;
+    c = getc(s->file);
+  }
+  if (n == 3) n = 0;
+  if (c == '#') {
+    while (c != EOF && c != '\n') c = getc(s->file);
+    if (c == '\n') c = getc(s->file);
+    if (c != LUA_SIGNATURE[0]) s->text[n++] = '\n';
+  }
+  if (c != EOF) s->text[n++] = (char)c;
+  return n;
+}
+
+static const char *read_file(lua_State *L, void *data, size_t *n) {
+  Source *s = data;
+  *n = 0;
+  if (s->text == NULL) {
+    make_room(L, s);
+    *n = begin_file(s);
+  }
+  if (!feof(s->file) && !ferror(s->file))
+    *n += fread(s->text + *n, 1, s->size - *n, s->file);
+  if (ferror(s->file) && s->err == 0) s->err = errno;
+  return s->text;
+}
+
+static int cannot(lua_State *L, const char *verb, const char *filename,
+                  int err) {
+  lua_pushfstring(L, "cannot %s %s: %s", verb,
+                  filename == NULL ? "stdin" : filename, strerror(err));
+  return LUA_ERRFILE;
+}
+
+/* What has been read of standard input is kept, to be quoted. */
+static void keep_stdin(lua_State *L, int table) {
+  size_t length;
+  const char *text;
+  if (push_joined(L, table) == LUA_OK) {
+    text = lua_tolstring(L, -1, &length);
+    neap_keep_source(L, "stdin", text, length);
+  }
+  lua_pop(L, 1);
+}
+
+/* Pushes the function or a message. */
+static int load_opened(lua_State *L, Source *s, Pieces *p,
+                       const char *filename) {
+  int status = load_pieces(L, p, lua_tostring(L, p->table - 1));
+  if (filename != NULL) (void)fclose(s->file); /* it was only read */
+  if (s->err != 0) {
+    lua_pop(L, 1);
+    status = cannot(L, "read", filename, s->err);
+  }
+  if (filename != NULL) np_quote_file(L, filename);
+  else if (p->is_text) keep_stdin(L, p->table);
+  return status;
 }
 
 static int load_file(lua_State *L, const char *filename, const char *mode,
                      int pinned) {
-  const char *text, *at;
-  size_t length;
+  Source s = {.file = stdin};
+  Pieces p = {.reader = read_file, .data = &s, .mode = mode};
   int status;
-  luaL_checkstack(L, 10, NULL);
+  luaL_checkstack(L, 20, NULL);
   if (filename == NULL) lua_pushliteral(L, "=stdin");
   else lua_pushfstring(L, "@%s", filename);
-  if (read_all(L, filename, pinned) < 0) {
-    lua_remove(L, -2);
-    return LUA_ERRFILE;
-  }
-  text = lua_tolstring(L, -1, &length);
-  at = skip_first_line(text, length);
-  status = neap_load(L, at, length - (size_t)(at - text),
-                     lua_tostring(L, -2), mode);
-  if (filename != NULL) np_quote_file(L, filename);
-  else neap_keep_source(L, "stdin", text, length);
-  lua_replace(L, -3);
+  lua_newtable(L);
+  s.table = p.table = lua_gettop(L);
+  if (filename != NULL) s.file = open_file(filename, pinned);
+  if (s.file == NULL) status = cannot(L, "open", filename, errno);
+  else status = load_opened(L, &s, &p, filename);
+  lua_replace(L, p.table - 1);
   lua_pop(L, 1);
   return status;
 }
@@ -323,33 +445,20 @@ static int load_result(lua_State *L, int status, int env) {
   return 1;
 }
 
-/* Raises it with the position of the one who called load. */
-static int reader_mistake(lua_State *L) {
-  luaL_where(L, 2);
-  lua_pushliteral(L, "reader function must return a string");
-  lua_concat(L, 2);
-  return lua_error(L);
-}
-
-/* Runs protected: calls the reader at 1 till its end, gives all it gave. */
-static int read_pieces(lua_State *L) {
-  luaL_Buffer b;
-  luaL_buffinit(L, &b);
-  for (;;) {
-    size_t n;
-    lua_pushvalue(L, 1);
-    lua_call(L, 0, 1);
-    if (lua_isnil(L, -1)) break;
-    if (!lua_isstring(L, -1))
-      return reader_mistake(L);
-    (void)lua_tolstring(L, -1, &n);
-    if (n == 0) break;
-    neap_charge(L, 10);
-    luaL_addvalue(&b);
-  }
-  lua_pop(L, 1);
-  luaL_pushresult(&b);
-  return 1;
+/* A lua_Reader: calls the function at 1, and anchors what it gives at 5. */
+static const char *call_reader(lua_State *L, void *data, size_t *n) {
+  (void)data;
+  luaL_checkstack(L, 2, "too many nested functions");
+  lua_pushvalue(L, 1);
+  lua_call(L, 0, 1);
+  *n = 0;
+  if (lua_isnil(L, -1)) return lua_pop(L, 1), NULL;
+  if (!lua_isstring(L, -1))
+    luaL_error(L, "reader function must return a string");
+  lua_replace(L, 5);
+  (void)lua_tolstring(L, 5, n);
+  neap_charge(L, 10 + *n / 4);
+  return lua_tostring(L, 5);
 }
 
 const char *np_load_mode(lua_State *L, const char *mode) {
@@ -372,27 +481,22 @@ static int base_load(lua_State *L) {
   int env = lua_isnone(L, 4) ? 0 : 4, status;
   const char *name, *text;
   size_t length;
+  mode = np_load_mode(L, mode);
   if (lua_tostring(L, 1) != NULL) {
     name = luaL_optstring(L, 2, lua_tostring(L, 1));
     if (np_is_half(name)) name = "=(load)"; /* that name would be a lie */
     lua_settop(L, 4);
-    lua_pushvalue(L, 1);
+    text = lua_tolstring(L, 1, &length);
+    neap_charge(L, length / 4);
+    status = neap_load(L, text, length, name, mode);
   } else {
     name = luaL_optstring(L, 2, "=(load)");
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    lua_settop(L, 4);
-    lua_pushcfunction(L, read_pieces);
-    lua_pushvalue(L, 1);
-    status = lua_pcall(L, 1, 1, 0);
-    if (status != LUA_OK) {
-      if (np_is_own(L, -1)) return lua_error(L);
-      return load_result(L, status, 0);
-    }
+    lua_settop(L, 5);
+    status = neap_loadreader(L, call_reader, NULL, name, mode);
+    if (status != LUA_OK && np_is_own(L, -1)) return lua_error(L);
   }
-  text = lua_tolstring(L, 5, &length);
-  neap_charge(L, length / 4);
-  mode = np_load_mode(L, mode);
-  return load_result(L, neap_load(L, text, length, name, mode), env);
+  return load_result(L, status, env);
 }
 
 /* loadfile([name [, mode [, env]]]) */
@@ -420,7 +524,7 @@ static int base_dofile(lua_State *L) {
 }
 
 int np_load_yields(lua_CFunction f) {
-  return f == base_dofile || f == read_pieces;
+  return f == base_dofile;
 }
 
 void np_load_open(lua_State *L) {

@@ -84,6 +84,48 @@ do
   end)
   is(deep(), "loaded in a coroutine")
 end
+-- A reader is called till the first mistake, and from load itself.
+do
+  local calls = 0
+  local function endless(text)
+    calls = 0
+    return function()
+      calls = calls + 1
+      return text
+    end
+  end
+  is(select(2, load(endless "x = = 1\n", "=r")), "r:1: unexpected symbol near "
+    .. "'='")
+  is(calls, 1)
+  is(select(2, load(endless "x = 1; local await = 1", "=r", "b")),
+    "attempt to load a text chunk (mode is 'b')")
+  is(select(2, load(endless(dumped), "=r", "t")),
+    "attempt to load a binary chunk (mode is 't')")
+  is(calls, 1)
+  local what, line
+  load(function()
+    local above = debug.getinfo(2, "S")
+    what, line = above.what, debug.getinfo(3, "l").currentline
+  end)
+  is(what, "C")
+  is(line, debug.getinfo(1, "l").currentline - 5)
+  local words = "local async, await = 1, 2 --[[await]] return async, await"
+  for size = 1, 12 do
+    local at = 1 - size
+    local f = load(function()
+      at = at + size
+      return words:sub(at, at + size - 1)
+    end)
+    is(select(2, f()), 2)
+  end
+  local at = 0
+  is(select(2, load(function()
+    at = at + 1
+    if at > 3 then error("in reader", 0) end
+    return "local await = 1 "
+  end)):match "^in reader", "in reader")
+  like(select(2, loadfile "/dev/zero"), "^/dev/zero:1: unexpected symbol")
+end
 fails("bad argument #1 to 'load' (function expected, got table)",
   load "local x = load {}")
 fails("bad argument #1 to 'load' (function expected, got no value)",

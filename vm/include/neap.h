@@ -332,7 +332,8 @@ NEAP_API int neap_loadfile(lua_State *L, const char *filename,
 NEAP_API void neap_keep_source(lua_State *L, const char *name,
                                const char *text, size_t length);
 
-/* The same for a lua_Reader, which is called till it has no more. */
+/* The same for a lua_Reader, which is called till it has no more, or as in
+ * Lua till the first mistake if neither word was seen before it. */
 NEAP_API int neap_loadreader(lua_State *L, lua_Reader reader, void *data,
                              const char *name, const char *mode);
 
