@@ -19,7 +19,7 @@ static int pcall_end(lua_State *L, int status, lua_KContext extra) {
   if (status != LUA_OK && status != LUA_YIELD) {
     if (np_is_own(L, -1)) return lua_error(L);
     lua_pushboolean(L, 0);
-    lua_insert(L, -2);
+    lua_pushvalue(L, -2);
     return 2;
   }
   return lua_gettop(L) - (int)extra;

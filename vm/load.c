@@ -438,7 +438,7 @@ static int load_result(lua_State *L, int status, int env) {
     lua_insert(L, -2);
     return 2;
   }
-  if (env != 0) {
+  if (env != 0) { /* it may be nil */
     lua_pushvalue(L, env);
     if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1);
   }
@@ -485,7 +485,6 @@ static int base_load(lua_State *L) {
   if (lua_tostring(L, 1) != NULL) {
     name = luaL_optstring(L, 2, lua_tostring(L, 1));
     if (np_is_half(name)) name = "=(load)"; /* that name would be a lie */
-    lua_settop(L, 4);
     text = lua_tolstring(L, 1, &length);
     neap_charge(L, length / 4);
     status = neap_load(L, text, length, name, mode);
