@@ -76,19 +76,24 @@ static void drop_batch(neap_Vm *vm, np_Batch *b) {
 
 /* == Running ========================================================== */
 
-/* Moves object number `at` from the list to the top of L. */
-static void take_object(lua_State *L, np_Batch *b, uint32_t at) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, b->list);
-  lua_rawgeti(L, -1, at);
+/* Moves object number `at` from the table at `index` to the top of L. */
+static void take_object(lua_State *L, int index, uint32_t at) {
+  lua_rawgeti(L, index, at);
   lua_pushnil(L);
-  lua_rawseti(L, -3, at);
-  lua_replace(L, -2);
+  lua_rawseti(L, index, at);
+}
+
+/* Takes object number `at` out of the table: memory is out. */
+static void drop_object(lua_State *S, const np_Batch *b, uint32_t at) {
+  lua_rawgeti(S, LUA_REGISTRYINDEX, b->sink->table);
+  lua_pushnil(S);
+  lua_rawseti(S, -2, at);
+  lua_pop(S, 1);
 }
 
 static void lose_next(neap_Vm *vm, np_Batch *b) {
   b->id++;
-  take_object(vm->store, b, ++b->at);
-  lua_pop(vm->store, 1);
+  drop_object(vm->store, b, ++b->at);
   if (--vm->nlive == 0) np_limits_idle(vm);
   vm->ntasks--;
   b->lost(b->sink, b->at);
@@ -106,9 +111,12 @@ static void run_next(neap_Vm *vm, np_Batch *b) {
   prev = t->prev;
   slot = t->slot;
   n = np_task_begin(vm, t);
-  take_object(n == 0 ? t->L : vm->store, b, t->number);
-  if (n == 0) n = np_task_load(t);
-  else lua_pop(vm->store, 1);
+  if (n == 0) {
+    take_object(t->L, NP_TASK_TABLE + 1, t->number); /* 1: np_task_main */
+    n = np_task_load(t);
+  } else {
+    drop_object(vm->store, b, t->number);
+  }
   if (n < 0) np_task_fail(vm, t);
   else np_task_run(vm, t, n);
   if (np_task_find(vm, slot, b->id - 1) == NULL) b->before = prev;
@@ -146,8 +154,8 @@ int np_batch_next(lua_State *L) {
   number(b, t);
   np_sink_join(b->sink, t);
   np_step_begun(vm);
-  lua_settop(L, 1);
-  take_object(L, b, t->number);
+  lua_settop(L, NP_TASK_TABLE);
+  take_object(L, NP_TASK_TABLE, t->number);
   if (np_task_load(t) < 0) luaL_error(L, "not enough memory");
   return 1;
 }
@@ -178,13 +186,16 @@ int np_batch_start(neap_Vm *vm, np_Batch *b) {
 
 static void show(lua_State *L, np_Batch *b) {
   neap_Vm *vm = np_vm(L);
+  int table = lua_gettop(L) + 1;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, b->sink->table);
   while (b->at < b->n) {
     neap_Task *t = next_task(vm, b);
     if (t == NULL) luaL_error(L, "not enough memory");
     if (b->waiting == NULL) b->waiting = t;
-    take_object(L, b, t->number);
+    take_object(L, table, t->number);
     np_task_prepare(L, t);
   }
+  lua_settop(L, table - 1);
 }
 
 void np_batch_show(lua_State *L) {

@@ -43,7 +43,6 @@ typedef struct Gather {
   Other *other;   /* in the order of their numbers */
   uint32_t n, nothers;
   uint32_t pending, telling; /* not ended; failed, and to tell of it */
-  int results; /* reference of the table */
   uint8_t keep_errors, failing, cancelled, ending;
 } Gather;
 
@@ -117,7 +116,7 @@ static void gather_end(Gather *g) {
   lua_State *S = vm->store;
   uint32_t i;
   int results, state = NP_DONE;
-  lua_rawgeti(S, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(S, LUA_REGISTRYINDEX, g->sink.table);
   results = lua_gettop(S);
   for (i = 0; i < g->nothers; i++) {
     if (g->other[i].same == 0) continue;
@@ -144,7 +143,7 @@ static void gather_end(Gather *g) {
   vm->nscheduled--;
   np_future_finish(vm, &g->f, state);
   lua_settop(S, results - 1);
-  luaL_unref(S, LUA_REGISTRYINDEX, g->results);
+  luaL_unref(S, LUA_REGISTRYINDEX, g->sink.table);
 }
 
 /*
@@ -154,7 +153,7 @@ static void gather_end(Gather *g) {
  */
 static void reserve_traces(lua_State *L, Gather *g) {
   int list = lua_gettop(L);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, g->sink.table);
   lua_rawgeti(L, -1, GATHER);
   np_extra_get(L, -1, "sentinel");
   if (lua_isnil(L, -1)) np_future_watch(L, &g->f, list + 2);
@@ -177,7 +176,7 @@ static void reserve_traces(lua_State *L, Gather *g) {
 static void keep(lua_State *L, Gather *g, uint32_t at, int index,
                  int status) {
   int top = lua_gettop(L);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, g->sink.table);
   if (status == NP_DONE) {
     lua_pushvalue(L, index);
   } else if (g->keep_errors) {
@@ -204,8 +203,13 @@ static void child_store(lua_State *L, np_Sink *s, neap_Task *t, int first,
   Gather *g = of_sink(s);
   if (g->failing) return;
   if (n == 0) lua_pushnil(L);
+  if (status == NP_DONE) {
+    lua_pushvalue(L, first);
+    lua_rawseti(L, NP_TASK_TABLE, t->number);
+    return;
+  }
   if (status == NP_FAILED && !g->keep_errors) np_take_traces(L, t, first);
-  else if (status != NP_DONE) lua_settop(L, lua_gettop(L) + 2);
+  else lua_settop(L, lua_gettop(L) + 2);
   keep(L, g, t->number, first, status);
 }
 
@@ -241,7 +245,7 @@ static void child_failed(Gather *g, uint32_t at) {
   lua_State *S = g->f.vm->store;
   int top = lua_gettop(S);
   if (g->failing) return;
-  lua_rawgeti(S, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(S, LUA_REGISTRYINDEX, g->sink.table);
   lua_rawgeti(S, -1, at);
   lua_insert(S, -2);
   if (!g->keep_errors) {
@@ -306,7 +310,7 @@ static int copy_outcome(lua_State *L) {
   Gather *g = c->gather;
   np_Future *f = c->future;
   lua_settop(L, 0);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, g->sink.table);
   lua_rawgeti(L, 1, FUTURES);
   lua_rawgeti(L, 2, c->number);
   lua_replace(L, 2);
@@ -334,7 +338,7 @@ static void take_future(lua_State *C, Other *c) {
     status = NP_FAILED; /* out of memory; the error is a ready-made one */
     lua_pop(C, 1);
   }
-  lua_rawgeti(C, LUA_REGISTRYINDEX, g->results);
+  lua_rawgeti(C, LUA_REGISTRYINDEX, g->sink.table);
   lua_rawgeti(C, -1, FUTURES);
   lua_pushnil(C);
   lua_rawseti(C, -2, at);
@@ -524,7 +528,7 @@ static void fill_results(lua_State *L, Gather *g, uint32_t others) {
   memset(g->other, 0, others * sizeof(Other));
   lua_rawseti(L, RESULTS, OTHERS);
   lua_pushvalue(L, RESULTS);
-  g->results = luaL_ref(L, LUA_REGISTRYINDEX);
+  g->sink.table = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 static Gather *new_gather(lua_State *L, uint32_t n, int as_list,
@@ -562,7 +566,6 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
   }
   others = claim_all(L, n);
   fill_results(L, g, others);
-  g->batch.list = g->results;
   np_site(L, 1, &g->batch.line, &g->batch.source);
   if (g->batch.source == 0)
     np_site(L, 0, &g->batch.line, &g->batch.source);

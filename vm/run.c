@@ -65,8 +65,8 @@ static int call_waits(lua_State *L, uint64_t id, const char *name) {
 
 int neap_begin(lua_State *L, int nargs, const char *name, int *nresults) {
   neap_Vm *vm = np_vm(L);
-  Call call = {{call_store, call_ended, NULL, NULL, NULL}, L, 0, LUA_ERRMEM,
-               0};
+  Call call = {{call_store, call_ended, NULL, NULL, NULL, 0}, L, 0,
+               LUA_ERRMEM, 0};
   uint64_t id = vm->ids + 1;
   *nresults = 0;
   if (vm->current != NULL || vm->turning)

@@ -118,7 +118,8 @@ static void go_on(neap_Vm *vm, np_Node *node) {
   np_task_run(vm, (neap_Task *)node, 0);
 }
 
-/* Gives the task that thread, with the function at its bottom. */
+/* Gives the task that thread, with the function at its bottom, and above it
+ * all but the body and the arguments. */
 static void begin_on(neap_Vm *vm, neap_Task *t, uint32_t thread) {
   t->flags |= NP_T_STARTED;
   t->link.node.run = go_on;
@@ -126,6 +127,10 @@ static void begin_on(neap_Vm *vm, neap_Task *t, uint32_t thread) {
   t->L = vm->threads[thread];
   lua_pushcfunction(t->L, np_task_main);
   lua_pushcfunction(t->L, np_task_handler);
+  if (t->sink != NULL && t->sink->table != 0)
+    lua_rawgeti(t->L, LUA_REGISTRYINDEX, t->sink->table);
+  else
+    lua_pushnil(t->L);
 }
 
 void np_task_now(lua_State *L, int nargs, np_Sink *sink) {
@@ -157,7 +162,7 @@ void np_task_now(lua_State *L, int nargs, np_Sink *sink) {
   outside = np_outside(vm);
   np_poke_enter(vm);
   np_poke_hook(vm, T); /* what is wanted already cannot wait for a turn */
-  np_task_run(vm, t, nargs + 2);
+  np_task_run(vm, t, nargs + NP_TASK_BODY);
   np_poke_leave(vm);
   np_inside(vm, outside);
 }
@@ -210,7 +215,7 @@ int np_task_load(neap_Task *t) {
     return UV_ENOMEM;
   }
   np_co_unpack(T, co);
-  return n + 2;
+  return n + NP_TASK_BODY;
 }
 
 void np_task_push(lua_State *L, neap_Task *t) {
@@ -294,9 +299,9 @@ static int task_store(lua_State *L, int state, int first) {
 /* The body does not run, or its values do not count. */
 static int task_cancelled(lua_State *L, neap_Task *t) {
   t->flags &= (uint16_t)~(NP_T_MUST_CANCEL | NP_T_GIVEN_UP);
-  lua_settop(L, 1);
+  lua_settop(L, NP_TASK_TABLE);
   np_cancel_push(L, t);
-  return task_store(L, NP_FAILED, 2);
+  return task_store(L, NP_FAILED, NP_TASK_BODY);
 }
 
 /* A cancellation that found no await any more is the outcome, as in asyncio. */
@@ -304,30 +309,30 @@ static int task_ended(lua_State *L, int status, lua_KContext ctx) {
   neap_Task *t = np_vm(L)->current;
   (void)ctx;
   if (status != LUA_OK && status != LUA_YIELD)
-    return task_store(L, NP_FAILED, 2);
+    return task_store(L, NP_FAILED, NP_TASK_BODY);
   if (t->flags & NP_T_MUST_CANCEL) return task_cancelled(L, t);
-  return task_store(L, NP_DONE, 2);
+  return task_store(L, NP_DONE, NP_TASK_BODY);
 }
 
 static void run_body(lua_State *L) {
   neap_Task *t = np_vm(L)->current;
   int status;
   if (np_spent(t->vm)) {
-    lua_settop(L, 1);
+    lua_settop(L, NP_TASK_TABLE);
     np_limits_push(L);
-    (void)task_store(L, NP_FAILED, 2);
+    (void)task_store(L, NP_FAILED, NP_TASK_BODY);
     return;
   }
   if (t->flags & NP_T_MUST_CANCEL) {
-    np_co_excuse(L, 1);
+    np_co_excuse(L, NP_TASK_TABLE);
     (void)task_cancelled(L, t);
     return;
   }
-  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, task_ended);
+  status = lua_pcallk(L, lua_gettop(L) - NP_TASK_BODY, LUA_MULTRET,
+                      NP_TASK_HANDLER, 0, task_ended);
   (void)task_ended(L, status, 0);
 }
 
-/* The handler is at 1, then the body and its arguments. */
 int np_task_main(lua_State *L) {
   do run_body(L);
   while (np_batch_next(L));

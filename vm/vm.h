@@ -87,7 +87,8 @@ struct np_Future {
  * runs on the task's stack, where the values are first..first+n-1 (status
  * NP_DONE) or the error at `first`. `ended` is called as soon as the task has
  * ended, without Lua, and tells whether `done` is wanted in the next turn. The
- * list has the tasks that have not ended, by their number.
+ * list has the tasks that have not ended, by their number. A table that `store`
+ * needs each time may lie on every task's stack (NP_TASK_TABLE).
  */
 typedef struct np_Sink np_Sink;
 struct np_Sink {
@@ -96,13 +97,14 @@ struct np_Sink {
   int (*ended)(np_Sink *s, neap_Task *t);
   void (*done)(neap_Vm *vm, np_Sink *s, neap_Task *t);
   neap_Task *first, *last;
+  int table; /* its reference, or 0 */
 };
 
 /*
- * Coroutine objects that become tasks of one sink. They start in the order of
- * a list, one right after the other in the next turn, and until then are no
- * tasks yet: one that does not wait leaves its struct, slot and thread to the
- * next (batch.c).
+ * Coroutine objects that become tasks of one sink. They start in the order in
+ * which they are in its table, one right after the other in the next turn, and
+ * until then are no tasks yet: one that does not wait leaves its struct, slot
+ * and thread to the next (batch.c).
  */
 typedef struct np_Batch {
   np_Node node; /* first: in the ready ring until they start */
@@ -110,7 +112,6 @@ typedef struct np_Batch {
   np_Sink *sink;
   /* child number `at` cannot run: memory is out */
   void (*lost)(np_Sink *sink, uint32_t at);
-  int list;          /* reference of the list of claimed objects */
   uint32_t at, n;    /* number of the last that became a task; of the last */
   neap_Task *waiting; /* tasks that somebody wanted to see before */
   neap_Task *before;  /* where the next belongs in the list of all tasks */
@@ -140,6 +141,9 @@ enum {
 
 /* What a wake and the step after it need comes first, in one line of the
  * processor's cache. */
+/* What lies at the bottom of a task's stack; then its function, arguments. */
+enum { NP_TASK_HANDLER = 1, NP_TASK_TABLE, NP_TASK_BODY };
+
 struct neap_Task {
   np_Link link; /* first: its place in the ring or in a future's list */
   neap_Vm *vm;
@@ -603,8 +607,8 @@ void np_sink_join(np_Sink *s, neap_Task *t);
 void np_sink_leave(np_Sink *s, neap_Task *t);
 
 /*
- * Starts `b`, of which sink, lost, list, line, source and n are set: in the
- * next turn its objects run as tasks of the sink. 0, or UV_ENOMEM.
+ * Starts `b`, of which sink, lost, line, source and n are set: in the next
+ * turn its objects run as tasks of the sink. 0, or UV_ENOMEM.
  */
 int np_batch_start(neap_Vm *vm, np_Batch *b);
 
