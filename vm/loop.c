@@ -192,15 +192,18 @@ static void pass_alone(neap_Vm *vm, int wait) {
   if (wait && !is_ready(vm)) uv_sleep(1);
 }
 
-void np_loop_pass(neap_Vm *vm, int wait) {
-  if (np_loop_lost(vm)) {
-    pass_alone(vm, wait);
-    return;
-  }
+static void pass_loop(neap_Vm *vm, int wait) {
   np_loop_hold(vm);
   (void)uv_run(vm->loop,
                wait && !is_ready(vm) ? UV_RUN_ONCE : UV_RUN_NOWAIT);
   np_loop_release(vm);
+}
+
+void np_loop_pass(neap_Vm *vm, int wait) {
+  vm->passing++;
+  if (np_loop_lost(vm)) pass_alone(vm, wait);
+  else pass_loop(vm, wait);
+  vm->passing--;
 }
 
 void np_loop_hold(neap_Vm *vm) {
@@ -226,7 +229,7 @@ int neap_backend_timeout(neap_Vm *vm) {
 int neap_poll(neap_Vm *vm, int timeout_ms) {
   struct pollfd fd = {neap_backend_fd(vm), POLLIN, 0};
   int wait = neap_backend_timeout(vm);
-  if (vm->turning || vm->current != NULL) return UV_EBUSY;
+  if (np_is_busy(vm)) return UV_EBUSY;
   if (timeout_ms >= 0 && (wait < 0 || wait > timeout_ms)) wait = timeout_ms;
   if (wait != 0) (void)poll(&fd, 1, wait);
   np_loop_pass(vm, 0);
@@ -236,7 +239,7 @@ int neap_poll(neap_Vm *vm, int timeout_ms) {
 int neap_run_for(neap_Vm *vm, double seconds) {
   uint64_t start = uv_hrtime();
   uint64_t budget = seconds > 0 ? (uint64_t)(seconds * 1e9) : 0;
-  if (vm->turning || vm->current != NULL) return UV_EBUSY;
+  if (np_is_busy(vm)) return UV_EBUSY;
   do np_loop_pass(vm, 0);
   while (is_ready(vm) && uv_hrtime() - start < budget);
   return is_ready(vm);

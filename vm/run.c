@@ -117,6 +117,7 @@ static int run_script(lua_State *L) {
 static int run_protected(neap_Vm *vm, Script *s) {
   lua_State *L = vm->L;
   int status;
+  if (np_is_busy(vm)) return UV_EBUSY; /* what drives it uses that stack */
   lua_settop(L, 0);
   lua_pushcfunction(L, run_script);
   lua_pushlightuserdata(L, s);

@@ -251,7 +251,7 @@ void neap_spawn(lua_State *L, int nargs, const char *name) {
 int neap_wait(lua_State *L, int index, int *nresults) {
   neap_Vm *vm = np_vm(L);
   np_Future *f = np_future_check(L, index);
-  if (vm->current != NULL || vm->turning)
+  if (np_is_busy(vm))
     return np_error(L, "neap_wait inside of a task or callback");
   while (f->state == NP_PENDING && !vm->exiting) pass(vm);
   *nresults = 0;
@@ -272,7 +272,7 @@ static void run_left(neap_Vm *vm) {
 
 void neap_finish(lua_State *L) {
   neap_Vm *vm = np_vm(L);
-  if (vm->current != NULL || vm->turning)
+  if (np_is_busy(vm))
     np_error(L, "neap_finish inside of a task or callback");
   np_limits_finish(vm);
   while (vm->ntasks > 0) { /* those too that have ended and must tell it */
@@ -284,7 +284,19 @@ void neap_finish(lua_State *L) {
   np_report_all_lost(L);
 }
 
+/* Tells the host of its mistake; not again if it repeats that meanwhile. */
+static void refuse(neap_Vm *vm, const char *text) {
+  if (vm->refusing) return;
+  vm->refusing = 1;
+  neap_report(vm, NEAP_REPORT_ERROR, text, NULL);
+  vm->refusing = 0;
+}
+
 void neap_run(neap_Vm *vm) {
+  if (np_is_busy(vm)) {
+    refuse(vm, "neap_run inside of a task or callback");
+    return;
+  }
   while (vm->nlive > 0 && !vm->exiting) pass(vm);
 }
 
@@ -325,8 +337,18 @@ static void refuse_submissions(neap_Vm *vm) {
   } while (vm->posts != NULL || vm->posted);
 }
 
+/* 1 if something that would go on with the machine has called the host. */
+static int is_in_use(neap_Vm *vm) {
+  lua_Debug ar;
+  return np_is_busy(vm) || (vm->L != NULL && lua_getstack(vm->L, 0, &ar));
+}
+
 void neap_vm_free(neap_Vm *vm) {
   if (vm == NULL || vm->attached) return; /* that one is Lua's to free */
+  if (is_in_use(vm)) {
+    refuse(vm, "neap_vm_free inside of a task or callback");
+    return;
+  }
   np_watch_stop(vm);
   if (vm->ref[NP_R_HANDLES] != 0) { /* it was opened, all but the Lua half */
     vm->exiting = 0;

@@ -315,6 +315,8 @@ struct neap_Vm {
   uv_async_t async;
   uint64_t armed; /* deadline that `timer` is set to, 0 if none */
   int idling, turning, posted, uv_open;
+  int passing;    /* in the middle of a pass of the loop */
+  int refusing;   /* its host is being told of a misuse */
   int holds; /* who keeps the loop running though libuv knows of nothing */
   np_Node due;       /* fires the timers that are due */
   uint64_t due_time; /* those due then; 0 while it is not in the ring */
@@ -363,6 +365,12 @@ static inline np_Outside np_outside(neap_Vm *vm) {
 static inline void np_inside(neap_Vm *vm, np_Outside o) {
   vm->running = o.running;
   vm->resumes = o.resumes;
+}
+
+/* 1 inside of a task, a callback or a run of the loop, where nothing may
+ * drive that. */
+static inline int np_is_busy(const neap_Vm *vm) {
+  return vm->current != NULL || vm->turning || vm->passing;
 }
 
 /* The machine of a state: kept in the extra space of every thread, with the

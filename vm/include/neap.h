@@ -108,8 +108,8 @@ NEAP_API neap_Vm *neap_vm_new(const neap_Options *options);
 /*
  * Cancels every task and runs their clean-up, closes every handle, waits for
  * both and for requests in flight, closes the Lua state and frees `vm`. Runs
- * the loop meanwhile, a borrowed one too. Outside of any task or callback.
- * NULL is allowed.
+ * the loop meanwhile, a borrowed one too. Outside of any task or callback:
+ * there it is reported and does nothing. NULL is allowed.
  */
 NEAP_API void neap_vm_free(neap_Vm *vm);
 
@@ -370,7 +370,8 @@ NEAP_API int neap_wait(lua_State *L, int index, int *nresults);
 NEAP_API void neap_finish(lua_State *L);
 
 /* Drives the loop until no task is left, or one called os.exit(code, true).
- * Waits even if nothing in the loop can wake a task: see neap_interrupt. */
+ * Waits even if nothing in the loop can wake a task: see neap_interrupt.
+ * Inside of a task or callback it is reported and does nothing. */
 NEAP_API void neap_run(neap_Vm *vm);
 
 /*
@@ -435,7 +436,8 @@ NEAP_API void neap_error_text(lua_State *L, int index, int task);
 /*
  * Runs a file (NULL: stdin) or a text to its end, as neap_call does. These
  * never raise. The stack of neap_state(vm) then has the results, or else the
- * error, and nothing else.
+ * error, and nothing else. UV_EBUSY inside of a task or callback, with the
+ * stack as it was.
  *
  *   if (neap_dofile(vm, "app.lua") != LUA_OK)
  *     fprintf(stderr, "%s\n", neap_error(neap_state(vm), -1)->text);
