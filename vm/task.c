@@ -281,16 +281,14 @@ static int task_store(lua_State *L, int state, int first) {
   if (state == NP_DONE) {
     np_future_resolve(L, first, n);
   } else {
-    if (state == NP_FAILED) {
-      if (t->flags & NP_T_MAIN && np_inherit_push(L, t)) {
-        lua_rawgeti(L, -1, 4);
-        np_extra_set_nonnil(L, first, "text");
-      }
-      lua_settop(L, first + 1);
-      np_take_traces(L, t, first + 1);
-      np_extra_set_nonnil(L, first, "spawned");
-      np_extra_set_nonnil(L, first, "traceback");
+    if (t->flags & NP_T_MAIN && np_inherit_push(L, t)) {
+      lua_rawgeti(L, -1, 4);
+      np_extra_set_nonnil(L, first, "text");
     }
+    lua_settop(L, first + 1);
+    np_take_traces(L, t, first + 1);
+    np_extra_set_nonnil(L, first, "spawned");
+    np_extra_set_nonnil(L, first, "traceback");
     np_future_reject(L, first, state == NP_FAILED);
   }
   return 0;
