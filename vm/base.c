@@ -25,25 +25,33 @@ static int pcall_end(lua_State *L, int status, lua_KContext extra) {
   return lua_gettop(L) - (int)extra;
 }
 
-static int base_pcall(lua_State *L) {
-  int status;
+/* Calls 1 with the rest, protected; the results stand above a handler. */
+static int protected(lua_State *L, lua_KFunction end) {
   luaL_checkany(L, 1);
+  lua_pushcfunction(L, np_blame);
   lua_pushboolean(L, 1);
-  lua_insert(L, 1);
-  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, pcall_end);
-  return pcall_end(L, status, 0);
+  lua_rotate(L, 1, 2);
+  return end(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 1, 1, end), 1);
 }
 
+static int base_pcall(lua_State *L) { return protected(L, pcall_end); }
+
+/* own(e) -> whether it is the task's own cancellation, e */
 static int is_own(lua_State *L) {
+  lua_settop(L, 1);
+  np_blame_caller(L, L, 1);
   lua_pushboolean(L, np_is_own(L, 1));
-  return 1;
+  lua_insert(L, 1);
+  return 2;
 }
 
 /* debug.traceback([thread,] [message [, level]]), as Lua's */
 static int base_traceback(lua_State *L) {
   int at = lua_isthread(L, 1);
   lua_State *L1 = at ? lua_tothread(L, 1) : L;
-  const char *message = lua_tostring(L, at + 1);
+  const char *message;
+  if (L1 == L && lua_gettop(L) == 1) np_blame_caller(L, L, 1); /* a handler */
+  message = lua_tostring(L, at + 1);
   if (message == NULL && !lua_isnoneornil(L, at + 1)) {
     lua_pushvalue(L, at + 1);
     return 1;
@@ -79,15 +87,14 @@ static int base_xpcall(lua_State *L) {
   return pcall_end(L, status, 2);
 }
 
-static int catch_end(lua_State *L, int status, lua_KContext ctx) {
-  (void)ctx;
+static int catch_end(lua_State *L, int status, lua_KContext extra) {
   if (status != LUA_OK && status != LUA_YIELD) {
     if (np_stopped(np_vm(L))) return lua_error(L);
     lua_pushboolean(L, 0);
     lua_insert(L, -2);
     return 2;
   }
-  return lua_gettop(L);
+  return lua_gettop(L) - (int)extra;
 }
 
 /**
@@ -96,14 +103,7 @@ static int catch_end(lua_State *L, int status, lua_KContext ctx) {
  * `pcall` that catches the current task's own cancellation too. Raise it again
  * (`error(e)`) when you have seen what you wanted to see.
  */
-int np_catch(lua_State *L) {
-  int status;
-  luaL_checkany(L, 1);
-  lua_pushboolean(L, 1);
-  lua_insert(L, 1);
-  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, catch_end);
-  return catch_end(L, status, 0);
-}
+int np_catch(lua_State *L) { return protected(L, catch_end); }
 
 /*
  * error(message [, level]), as Lua's; but what lies between a call and its

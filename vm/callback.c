@@ -97,6 +97,7 @@ static const char trace_key = 0;
 
 static int trace(lua_State *L) {
   if (np_error_is(L, 1, "Error")) return 1;
+  np_blame_caller(L, L, 1);
   np_traceback(L, L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &trace_key);
   return 1;

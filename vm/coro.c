@@ -140,6 +140,7 @@ static int resume_run(lua_State *L, lua_State *co, int narg, int how) {
     np_thread_mark(co, NP_X_STOPPED);
     return lua_error(L);
   }
+  np_blame_caller(L, co, 0);
   return resume_end(L, co, -1, how);
 }
 
@@ -157,7 +158,7 @@ static int resume_again(lua_State *L, int status, lua_KContext how) {
 static int body_end(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
-  return lua_gettop(L);
+  return lua_gettop(L) - 1;
 }
 
 /*
@@ -167,7 +168,9 @@ static int body_end(lua_State *L, int status, lua_KContext ctx) {
  */
 int np_coro_body(lua_State *L) {
   int n = lua_gettop(L) - 1;
-  return body_end(L, lua_pcallk(L, n, LUA_MULTRET, 0, 0, body_end), 0);
+  lua_pushcfunction(L, np_blame);
+  lua_insert(L, 1);
+  return body_end(L, lua_pcallk(L, n, LUA_MULTRET, 1, 0, body_end), 0);
 }
 
 /* Tells whether the function at 1 has an await or an async function in it. */

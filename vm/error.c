@@ -106,6 +106,82 @@ void np_where_called(lua_State *L, int level) {
     lua_pushliteral(L, "");
 }
 
+/* The text behind the position of a Lua half with which `message` begins;
+ * NULL if it does not. */
+static const char *behind_half(const char *message) {
+  if (strncmp(message, "stdlib/", 7) != 0) return NULL;
+  message = strchr(message, ':');
+  if (message == NULL || !isdigit((unsigned char)message[1])) return NULL;
+  message += 1 + strspn(message + 1, "0123456789");
+  return strncmp(message, ": ", 2) == 0 ? message + 2 : NULL;
+}
+
+/* Tells whether the frame is of a method whose `self` is no object; `ar` gets
+ * the type of what it is. */
+static int has_bad_self(lua_State *L1, lua_Debug *ar, int *type) {
+  const char *name = lua_getlocal(L1, ar, 1);
+  int is_object;
+  if (name == NULL) return 0;
+  *type = lua_type(L1, -1);
+  is_object = (*type == LUA_TTABLE || *type == LUA_TUSERDATA) &&
+              lua_getmetatable(L1, -1);
+  lua_pop(L1, is_object ? 2 : 1);
+  return strcmp(name, "self") == 0 && !is_object;
+}
+
+/* Pushes what is wrong with the call of the method in the frame. */
+static void push_bad_self(lua_State *L, lua_State *L1, lua_Debug *ar,
+                          int type) {
+  const char *name, *last;
+  np_push(L, np_vm(L), NP_R_NAMES);
+  lua_getinfo(L1, "nf", ar);
+  if (L1 != L) lua_xmove(L1, L, 1);
+  name = lua_rawget(L, -2) == LUA_TSTRING ? lua_tostring(L, -1) : ar->name;
+  last = name != NULL ? strpbrk(name, ":.") : NULL;
+  if (name != NULL)
+    lua_pushfstring(L, "'%s'", last != NULL ? last + 1 : name);
+  else
+    lua_pushliteral(L, "a method");
+  lua_pushfstring(L, "calling %s on bad self (a %s value): did you write "
+                  "'.' for ':'?", lua_tostring(L, -1), lua_typename(L, type));
+}
+
+void np_blame_caller(lua_State *L, lua_State *L1, int level) {
+  int top = lua_gettop(L), half = -1, bad = 0, type = LUA_TNONE;
+  const char *text;
+  lua_Debug ar;
+  if (lua_type(L, top) != LUA_TSTRING) return;
+  text = behind_half(lua_tostring(L, top));
+  if (text == NULL || !lua_checkstack(L, 10) || !lua_checkstack(L1, 10))
+    return;
+  for (; lua_getstack(L1, level, &ar); level++) {
+    int is_bad, given;
+    lua_getinfo(L1, "Sl", &ar);
+    if (np_is_script(&ar)) break;
+    if (!np_is_half(ar.source)) continue;
+    is_bad = has_bad_self(L1, &ar, &given);
+    if (is_bad || !bad) half = level;
+    if (is_bad) type = given;
+    bad |= is_bad;
+  }
+  if (half < 0) return;
+  np_position(L, L1, half);
+  lua_pushstring(L, text);
+  if (bad && lua_getstack(L1, half, &ar)) push_bad_self(L, L1, &ar, type);
+  if (lua_isstring(L, top + 1)) {
+    lua_pushfstring(L, "%s: %s", lua_tostring(L, top + 1),
+                    lua_tostring(L, -1));
+    lua_replace(L, top);
+  }
+  lua_settop(L, top);
+}
+
+int np_blame(lua_State *L) {
+  lua_settop(L, 1);
+  np_blame_caller(L, L, 1);
+  return 1;
+}
+
 int np_error(lua_State *L, const char *format, ...) {
   va_list args;
   np_where(L, 1);

@@ -89,6 +89,7 @@ int np_task_handler(lua_State *L) {
   lua_settop(L, 1);
   if (t != NULL && np_stopped(vm)) return stopped_handler(L);
   if (t == NULL || np_is_own(L, 1)) return 1;
+  np_blame_caller(L, L, 1);
   if (np_inherit_push(L, t)) {
     lua_rawgeti(L, 2, 1);
     if (lua_rawequal(L, 1, 3)) {

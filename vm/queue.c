@@ -148,9 +148,16 @@ static int put_again(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
+static int bad_self(lua_State *L, const char *method) {
+  lua_settop(L, 1);
+  return np_error(L, "calling '%s' on bad self (a %s value): did you write "
+                  "'.' for ':'?", method, luaL_typename(L, 1));
+}
+
 /* await queue:put(item) */
 static int queue_put(lua_State *L) {
   Queue *q = core_of(L);
+  if (!lua_istable(L, 1)) return bad_self(L, "put");
   lua_settop(L, 2);
   if (size_of(q) >= q->room && !can_go(q, PUT))
     return wait_in(L, q, PUT, put_again);
@@ -181,6 +188,7 @@ static int get_again(lua_State *L, int status, lua_KContext ctx) {
 /* await queue:get() -> item */
 static int queue_get(lua_State *L) {
   Queue *q = core_of(L);
+  if (!lua_istable(L, 1)) return bad_self(L, "get");
   if (q->put == q->got) return wait_in(L, q, GET, get_again);
   get_first(L, q, lua_upvalueindex(ITEMS));
   return 1;

@@ -796,6 +796,13 @@ void np_where(lua_State *L, int level);
 /* The same as luaL_where gives it, for `level` as a script counts them. */
 void np_where_called(lua_State *L, int level);
 int np_error(lua_State *L, const char *format, ...);
+/*
+ * The error on top, of L1 from `level` up: if it is a message with the line of
+ * a Lua half, that becomes the line of the script that has called it. What
+ * Lua itself says of a mistake in a half is about what the half was given.
+ */
+void np_blame_caller(lua_State *L, lua_State *L1, int level);
+int np_blame(lua_State *L); /* the same as a message handler */
 int np_error_is(lua_State *L, int index, const char *cls);
 /* Pushes the stack of L1 from `level` on; if L1 is another thread than L, with
  * that of the coroutines that it resumes, `level` being that of L in it. */

@@ -40,6 +40,7 @@ end
 
 --- var:set(value) -> token
 function ContextVar:set(value)
+  if not self.name then asyncio._misuse "set needs a ContextVar" end
   local old = context()[self]
   with(self, value)
   local token = {var = self, used = false}

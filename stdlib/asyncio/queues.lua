@@ -60,8 +60,9 @@ end
 -- `for item in queue:items() do` gets until the queue is shut down and empty.
 -- A nil item in it is an error: use `get`. `task_done` is the body's to call.
 function Queue:items()
+  local get = self.get
   return function()
-    local ok, item = pcall(await, self:get())
+    local ok, item = pcall(await, get(self))
     if ok then
       if item == nil then
         asyncio._misuse("a nil item ends no loop over queue:items(): use get")
@@ -209,9 +210,10 @@ end
 
 local function new(maxsize, class)
   if maxsize == nil then maxsize = 0 end
-  if type(maxsize) ~= "number" then
-    asyncio._misuse(("%s needs a number as its size, not a %s value")
-      :format(class.__name, type(maxsize)))
+  if type(maxsize) ~= "number" or maxsize ~= maxsize then
+    asyncio._misuse(("%s needs a number as its size, not %s"):format(
+      class.__name, maxsize ~= maxsize and "nan"
+        or ("a %s value"):format(type(maxsize))))
   end
   local limit = maxsize > 0 and maxsize or math.huge
   local core, put, get = new_core(limit)

@@ -281,7 +281,8 @@ static void gen_await(Program *g, const char *plain) {
     gen_arguments(g, open, comma, ")");
   } else if (kind == 2) {
     const char *method = random_name();
-    emit3(g, ":", ",", ":");
+    snprintf(text, sizeof(text), ending == 1 ? " or __nil'%s.'," : ",", last);
+    emit3(g, ":", text, ":");
     snprintf(text, sizeof(text), "'%s'", method);
     emit3(g, method, text, method);
     gen_arguments(g, "", ",", ")");

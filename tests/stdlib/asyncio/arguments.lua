@@ -117,6 +117,59 @@ test("locks, queues, variables", function()
     function() asyncio.Condition():notify("all") end)
   mistake("Queue needs a number as its size, not a string value",
     function() local _ = asyncio.Queue("1") end)
+  mistake("Queue needs a number as its size, not nan",
+    function() local _ = asyncio.Queue(0 / 0) end)
   mistake("ContextVar needs a name, not a nil value",
     function() local _ = asyncio.ContextVar() end)
+end)
+
+test("a method that is called with a dot", function()
+  local q, lock = asyncio.Queue(), asyncio.Lock()
+  local heap, var = asyncio.PriorityQueue(), asyncio.ContextVar("v", 1)
+  local condition, barrier = asyncio.Condition(lock), asyncio.Barrier(2)
+  local function dotted(what, f)
+    local name, value = what:match "^(%S+) (.*)"
+    mistake(("calling '%s' on bad self (a %s value): did you write '.' for "
+      .. "':'?"):format(name, value), f)
+  end
+  dotted("put_nowait number", function() q.put_nowait(5) end)
+  dotted("put_nowait table", function() q.put_nowait {5} end)
+  dotted("put number", function() await q.put(5) end)
+  dotted("put number", function() local c = q.put(5) await c end)
+  dotted("get nil", function() await q.get() end)
+  dotted("get nil", function() await heap.get() end)
+  dotted("join nil", function() await q.join() end)
+  dotted("items nil", function() for _ in q.items() do end end)
+  dotted("acquire nil", function() await lock.acquire() end)
+  dotted("release nil", function() lock.release() end)
+  dotted("wait nil", function() await condition.wait() end)
+  dotted("abort nil", function() await barrier.abort() end)
+  dotted("set number", function() var.set(5) end)
+  dotted("get nil", function() var.get() end)
+
+  -- whoever catches it, where it is called
+  local ok, e = coroutine.resume(coroutine.create(function()
+    q.put_nowait(5)
+  end))
+  assert(not ok and e:find "arguments.lua:%d+: calling 'put_nowait'", e)
+  ok, e = coroutine.resume(coroutine.create(function()
+    await asyncio.sleep(0)
+    q.put_nowait(5)
+  end))
+  assert(not ok and e:find "arguments.lua:%d+: calling 'put_nowait'", e)
+  for _, handler in ipairs {debug.traceback, function(m) return m end} do
+    ok, e = xpcall(function() lock.release() end, handler)
+    assert(not ok and e:find "arguments.lua:%d+: calling 'release'", e)
+  end
+  ok, e = pcall(await, asyncio.create_task((async function()
+    lock.release()
+  end)()))
+  assert(not ok and e:find "arguments.lua:%d+: calling 'release'", e)
+end)
+
+test("what Lua says inside of the library is said of the caller", function()
+  local heap = asyncio.PriorityQueue()
+  heap:put_nowait {}
+  mistake("attempt to compare two table values",
+    function() heap:put_nowait {} end)
 end)
