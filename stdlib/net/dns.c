@@ -171,13 +171,24 @@ static void on_addresses(void *data, int status, int timeouts,
   finish(l, status);
 }
 
+static int name_add(Lookup *l, const char *name) {
+  return np_buf_append(&l->answer, name, strlen(name) + 1) < 0 ? ARES_ENOMEM
+                                                               : ARES_SUCCESS;
+}
+
+/* A name server's names are all aliases, /etc/hosts has its first apart. */
 static void on_names(void *data, int status, int timeouts,
                      struct hostent *host) {
   Lookup *l = data;
+  char **at;
   (void)timeouts;
-  if (status == ARES_SUCCESS &&
-      np_buf_append(&l->answer, host->h_name, strlen(host->h_name) + 1) < 0)
-    status = ARES_ENOMEM;
+  if (status == ARES_SUCCESS) {
+    for (at = host->h_aliases; *at != NULL; at++)
+      if (strcmp(*at, host->h_name) == 0) break;
+    if (*at == NULL) status = name_add(l, host->h_name);
+    for (at = host->h_aliases; status == ARES_SUCCESS && *at != NULL; at++)
+      status = name_add(l, *at);
+  }
   finish(l, status);
 }
 
@@ -308,15 +319,20 @@ static int ptr_push(lua_State *L, const Cares *c, const unsigned char *data,
   return status;
 }
 
-static int answer_push(lua_State *L, Lookup *l, int type, int is_name) {
+static int names_push(lua_State *L, const char *at, size_t size) {
+  const char *end = at + size;
+  lua_newtable(L);
+  for (int n = 1; at < end; n++, at += strlen(at) + 1) {
+    lua_pushstring(L, at);
+    lua_rawseti(L, -2, n);
+  }
+  return ARES_SUCCESS;
+}
+
+static int answer_push(lua_State *L, Lookup *l, int type, int are_names) {
   const unsigned char *data = (unsigned char *)np_buf_data(&l->answer);
   int size = (int)np_buf_size(&l->answer);
-  if (is_name) {
-    lua_createtable(L, 1, 0);
-    lua_pushstring(L, (const char *)data);
-    lua_rawseti(L, -2, 1);
-    return ARES_SUCCESS;
-  }
+  if (are_names) return names_push(L, (const char *)data, (size_t)size);
   switch (type) {
   case TYPE_ADDRESS: addresses_push(L, l->info); return ARES_SUCCESS;
   case TYPE_MX: return mx_push(L, l->cares, data, size);
@@ -389,8 +405,11 @@ static int dns_done(lua_State *L, int status) {
   int err = l->status;
   if (status < 0)
     return neap_fail(L, status, "resolve %s", lua_tostring(L, 1));
-  if (err == ARES_SUCCESS)
+  if (err == ARES_SUCCESS) {
     err = answer_push(L, l, type, type == TYPE_PTR && family != 0);
+    if (err == ARES_SUCCESS && lua_rawlen(L, -1) == 0) err = ARES_ENODATA;
+    if (err == ARES_EBADNAME) err = ARES_EBADRESP; /* it is in the answer */
+  }
   neap_handle_close(&l->handle);
   if (err != ARES_SUCCESS) return dns_fail(L, c, err);
   if (type == TYPE_ADDRESS) permit_answers(L, lua_tostring(L, 1));

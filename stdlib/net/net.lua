@@ -85,10 +85,13 @@ local function server_list(value)
     return "must be a list of addresses"
   end
   for _, server in ipairs(value) do
-    local host = tostring(server)
-    host = host:match "^%[(.+)%]:%d+$" or host:match "^([^:]+):%d+$" or host
-    if not core.is_address(host) then
-      return ("has '%s', which is no address"):format(server)
+    local text = tostring(server)
+    local host, port = text:match "^%[(.+)%]:(%d+)$"
+    if not host then host, port = text:match "^([^:]+):(%d+)$" end
+    if not core.is_address(host or text) then
+      return ("has '%s', which is no address"):format(text)
+    elseif port and remote_port(tonumber(port)) then
+      return ("has '%s', whose port is none"):format(text)
     end
   end
 end

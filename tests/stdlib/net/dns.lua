@@ -42,6 +42,10 @@ local records = {
       string.pack(">I2I2I2", 1, 6, 80) .. pack_name "a.example"},
   },
   ["4.2.0.192.in-addr.arpa"] = {PTR = {pack_name "four.example"}},
+  ["5.2.0.192.in-addr.arpa"] = {PTR = {pack_name "five.example",
+    pack_name "v.example", pack_name "cinq.example"}},
+  ["loops.example"] = {MX = {"\0\1\xc0\45"}}, -- a name that is itself
+  ["alias.example"] = {},
   ["loop.example"] = {A = {"\127\0\0\1"}},
   ["wrong.example"] = {A = {"\192\0\2\9"}},
   ["late.example"] = {A = {"\192\0\2\8"}},
@@ -66,6 +70,11 @@ local function answer(message, over_tcp)
   local number = string.unpack(">I2", message, at + 1)
   local question = message:sub(13, at + 4)
   local here = records[name:lower()]
+  if name == "alias.example" then
+    return name, id .. string.pack(">I2I2I2I2I2", 0x8180, 1, 1, 0, 0)
+      .. question .. "\xc0\12" .. string.pack(">I2I2I4s2", 5, 1, 60,
+      pack_name "other.example"), type_name(number)
+  end
   local list = here and here[type_name(number)] or {}
   local code = here and 0 or 3
   if name == "fails.example" then code = 2 end
@@ -186,6 +195,15 @@ test("the other kinds of records are tables, the best first",
       {"four.example"})
     equal(await net.resolve("4.2.0.192.in-addr.arpa", with{type = "PTR"}),
       {"four.example"})
+  end)
+end)
+
+test("an address may have several names", async function()
+  with_server(function(with)
+    for _, name in ipairs {"192.0.2.5", "5.2.0.192.in-addr.arpa"} do
+      equal(await net.resolve(name, with{type = "PTR"}),
+        {"five.example", "v.example", "cinq.example"})
+    end
   end)
 end)
 
@@ -320,6 +338,15 @@ test("each failure has its reason", async function()
       equal(e.message, ("resolve %s: %s"):format(name, text))
       equal(e.code, code)
     end
+    for _, kind in ipairs {"A", "MX", "SRV", "TXT", "PTR"} do
+      local e = expect_error(asyncio.DNSError, net.resolve, "alias.example",
+        with{type = kind})
+      equal(e.code, "EAI_NODATA")
+    end
+    local e = expect_error(asyncio.DNSError, net.resolve, "loops.example",
+      with{type = "MX"})
+    equal(e.message, "resolve loops.example: the name server's answer is "
+      .. "damaged")
     -- What c-ares says when the last server fails differs by version.
     for _, name in ipairs {"fails.example", "refused.example"} do
       local e = expect_error(asyncio.DNSError, net.resolve, name, with())
@@ -380,6 +407,10 @@ test("wrong options are named, with the caller's line", async function()
     {servers = {}})
   wrong("resolve: servers has 'x:y', which is no address", net.resolve, "x",
     {servers = {"x:y"}})
+  for _, server in ipairs {"127.0.0.1:0", "[::1]:65536"} do
+    wrong(("resolve: servers has '%s', whose port is none"):format(server),
+      net.resolve, "x", {servers = {server}})
+  end
   wrong("resolve: timeout must be a number", net.resolve, "x",
     {timeout = "1"})
 end)
