@@ -579,10 +579,13 @@ async function Server:serve(handler)
   end
   handler = async_of(handler)
   if secure[self] then handler = with_handshake(handler) end
+  if serving[self] then misuse("serve", "another task is serving") end
   local handlers, limit = new_handlers(), limits[self]
   local _ <close> = asyncio.defer(handlers.cancel)
   serving[self] = handlers
   for conn in self:connections() do
+  local _ <close> = asyncio.defer(function() serving[self] = nil end)
+  local _ <close> = asyncio.defer(handlers.cancel)
     handlers.start(handler(conn), conn)
     if limit then handlers.wait(limit) end
   end

@@ -73,6 +73,42 @@ test("two tasks cannot accept at once", async function()
   await asyncio.wait {first}
 end)
 
+test("two tasks cannot serve at once, and the first is not disturbed",
+    async function()
+  local server = net.listen{}
+  local at = server:sockname()
+  local begun, ended = asyncio.Event(), asyncio.Event()
+  local serving = asyncio.create_task(server:serve(async function(conn)
+    begun:set()
+    await conn:read()
+    ended:set()
+  end))
+  local conn = await net.connect(at.host, at.port)
+  await begun:wait()
+  expect_error("serve: another task is serving", server.serve, server, print)
+  local closing = asyncio.create_task(server:close(60))
+  turns(5)
+  equal(closing:done(), false)
+  conn:close()
+  await closing
+  equal(ended:is_set(), true)
+  await serving
+end)
+
+test("a server may be served again after a cancel", async function()
+  local server <close> = net.listen{}
+  local at = server:sockname()
+  for _ = 1, 2 do
+    local serving = asyncio.create_task(server:serve(async function(conn)
+      await conn:write("x")
+    end))
+    local conn <close> = await net.connect(at.host, at.port)
+    equal(await conn:read(), "x")
+    serving:cancel()
+    await asyncio.wait {serving}
+  end
+end)
+
 test("serve closes a connection when its handler ends", async function()
   local server <close> = net.listen{}
   local at = server:sockname()
@@ -191,7 +227,7 @@ test("a process without descriptors accepts when it has some again",
     local net = require "neap.net"
     local server <close> = net.listen{}
     local at = server:sockname()
-    net.pair() -- libuv keeps a descriptor from its first stream on
+    local a <close>, b = net.pair() -- libuv has a descriptor since then
     local files = {}
     repeat
       local file = io.open("/dev/null")
