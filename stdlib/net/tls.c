@@ -211,13 +211,12 @@ size_t np_tls_receive(np_Stream *s, const char *bytes, size_t n, int *end) {
 
 int np_tls_ended(np_Stream *s, int why) {
   np_Tls *t = s->tls;
-  if (why == UV_EOF && !t->got_end) {
+  if (why == UV_EOF && (!t->got_end || !t->done)) {
     failed(t, "UNEXPECTED_EOF",
            t->done ? "the peer ended without close_notify"
                    : "the peer ended during the handshake");
     why = NP_ETLS;
   }
-  if (why == UV_EOF && !t->done) why = NP_ETLS;
   waits_wake(t, why);
   return why;
 }
@@ -413,6 +412,7 @@ int np_tls_attach(np_Stream *s, np_Context *c, const char *name,
   }
   s->tls = t;
   own_receive(s);
+  if (s->end < 0) s->end = np_tls_ended(s, s->end);
   return 0;
 }
 

@@ -47,9 +47,12 @@ function check.alpn(value)
   if type(value) ~= "table" then
     return "must be a list of names, not " .. type(value)
   end
-  for i, name in ipairs(value) do
-    if type(name) ~= "string" or #name == 0 or #name > 255 then
-      return ("has no name of 1 to 255 bytes at %d"):format(i)
+  for key in pairs(value) do
+    local name = value[key]
+    if math.type(key) ~= "integer" then
+      return ("must be a list of names, and has a '%s'"):format(tostring(key))
+    elseif type(name) ~= "string" or #name == 0 or #name > 255 then
+      return ("has no name of 1 to 255 bytes at %d"):format(key)
     end
   end
 end
@@ -163,15 +166,19 @@ local function build(what, options, server)
   if options.alpn and #options.alpn > 0 then
     context:_alpn(wire(options.alpn))
   end
+  if options.min_version == "1.3" and options.max_version == "1.2" then
+    misuse(what, "min_version is above max_version")
+  end
   context:_versions(options.min_version, options.max_version)
   for name, pair in pairs(options.sni or {}) do
     local of_name = ("%s: sni '%s'"):format(what, name)
     arguments.options(of_name, pair, for_name)
+    if not pair.cert then misuse(of_name, "cert is missing") end
     local other = core.tls_context(true)
     set_identity(other, of_name, pair)
     context:_name(name, other)
   end
-  if server and not options.cert and not options.sni then
+  if server and not options.cert and not next(options.sni or {}) then
     misuse(what, "tls needs a cert")
   end
   return context

@@ -359,6 +359,14 @@ static int shutdown_done(lua_State *L, int status) {
   return 0;
 }
 
+static int stream_shutdown(lua_State *L);
+
+static int shutdown_handshaken(lua_State *L, int status) {
+  np_Stream *s = neap_handle_test(L, 1, &np_stream_class);
+  if (status < 0) return np_stream_fail(L, s, status, "shutdown");
+  return stream_shutdown(L);
+}
+
 /**
  * async stream:shutdown()
  *
@@ -370,6 +378,7 @@ static int stream_shutdown(lua_State *L) {
   Shutdown *d;
   int err;
   if (s->shut) return 0;
+  if (!np_tls_done(s)) return np_tls_await(L, s, shutdown_handshaken);
   d = calloc(1, sizeof *d);
   if (d == NULL) return neap_fail(L, UV_ENOMEM, "shutdown");
   np_tls_end(s);

@@ -489,6 +489,21 @@ test("accept gives a stream that shakes hands when it is used",
   await conn:handshake()
 end)
 
+test("shutdown shakes hands first, too", async function()
+  local server <close> = net.listen{tls = identity "good"}
+  local serving = asyncio.create_task((async function()
+    local conn <close> = await server:accept()
+    await conn:shutdown()
+    return await conn:read_all()
+  end)())
+  do
+    local conn <close> = connect(server:sockname().port)
+    equal(await conn:read(), nil)
+    await conn:write("heard")
+  end
+  equal(await serving, "heard")
+end)
+
 test("TLS works over a Unix socket", async function()
   local path = at "socket"
   local server <close> = net.listen{path = path, tls = identity "good"}
@@ -512,16 +527,25 @@ test("a peer that vanishes during the handshake is an error",
   local server <close> = net.listen{}
   local port = server:sockname().port
   local accepting = asyncio.create_task((async function()
-    for _, said in ipairs {"", "\22\3\3"} do
+    for _, said in ipairs {"", "\22\3\3", "\21\3\3\0\2\1\0"} do
       local conn <close> = await server:accept()
       await conn:read()
       await conn:write(said)
     end
   end)())
-  for _ = 1, 2 do
+  for _ = 1, 3 do
     refused("UNEXPECTED_EOF", "the peer ended during the handshake", port)
   end
   await accepting
+end)
+
+test("a stream that has ended gets no TLS any more", async function()
+  local a <close>, b = net.pair()
+  b:close()
+  equal(await a:read(), nil)
+  local e = expect_error(asyncio.TLSError, a.start_tls, a, {verify = false})
+  equal(e.code, "UNEXPECTED_EOF")
+  assert(a:closed())
 end)
 
 test("a client that vanishes costs a server nothing", async function()
@@ -620,6 +644,13 @@ test("wrong options are named, with the caller's line", async function()
     net.listen, {tls = {server_side = false}})
   wrong("listen: sni must give {cert=, key=} for each name",
     net.listen, {tls = {sni = {"x"}}})
+  wrong("listen: sni 'x': cert is missing",
+    net.listen, {tls = identity("good", {sni = {x = {}}})})
+  wrong("listen: tls needs a cert", net.listen, {tls = {sni = {}}})
+  wrong("listen: alpn must be a list of names, and has a 'h2'",
+    net.listen, {tls = identity("good", {alpn = {h2 = true}})})
+  wrong("tls_context: min_version is above max_version", net.tls_context,
+    {min_version = "1.3", max_version = "1.2"})
   wrong("listen: sni 'x': unknown option 'ca'",
     net.listen, {tls = {sni = {x = {ca = "y"}}}})
   wrong("listen: tls is a client's",
