@@ -226,7 +226,9 @@ local function connect_host(options)
     await core.connect(stream, address, options.port, nodelay)
     return stream
   end
-  if core.is_address(options.host) then return await attempt(options.host) end
+  if core.is_address(options.host) then
+    return await attempt(look_up(options, options.family)[1])
+  end
   return require "neap.net.race"(
     options.family and {options.family} or {6, 4},
     async function(family) return look_up(options, family) end, attempt)
@@ -577,15 +579,14 @@ async function Server:serve(handler)
     misuse("serve",
       "handler must be a function, not " .. type(handler))
   end
+  if serving[self] then misuse("serve", "another task is serving") end
   handler = async_of(handler)
   if secure[self] then handler = with_handshake(handler) end
-  if serving[self] then misuse("serve", "another task is serving") end
   local handlers, limit = new_handlers(), limits[self]
-  local _ <close> = asyncio.defer(handlers.cancel)
   serving[self] = handlers
-  for conn in self:connections() do
   local _ <close> = asyncio.defer(function() serving[self] = nil end)
   local _ <close> = asyncio.defer(handlers.cancel)
+  for conn in self:connections() do
     handlers.start(handler(conn), conn)
     if limit then handlers.wait(limit) end
   end
@@ -631,10 +632,15 @@ local udp_options = {
   reuse_port = arguments.boolean, broadcast = arguments.boolean,
 }
 
--- The first address of a host, which is usually one already.
-local function address_of(host)
+-- The first address of a host, which is usually one already. A socket can
+-- send to those of its family, which is that of `near`.
+local function address_of(host, near)
   if core.is_address(host) then return host end
-  return (await net.resolve(host))[1]
+  local found = await net.resolve(host)
+  for _, address in ipairs(found) do
+    if near and is_six(address) == is_six(near) then return address end
+  end
+  return found[1]
 end
 
 --- net.udp{host=, port=, remote_host=, remote_port=, ...} -> Udp
@@ -651,9 +657,9 @@ function net.udp(options)
     misuse("udp", remote and "remote_port is missing"
       or "remote_host is missing")
   end
-  remote = remote and address_of(remote)
   local host = options.host and address_of(options.host)
-    or remote and remote:find(":", 1, true) and "::" or "0.0.0.0"
+  remote = remote and address_of(remote, host)
+  host = host or remote and is_six(remote) and "::" or "0.0.0.0"
   local udp = core.udp(host, options.port or 0, options.reuse_address,
     options.reuse_port)
   local _ <close> = asyncio.defer(function(e) if e then udp:close() end end)
@@ -674,7 +680,10 @@ async function Udp:send(data, host, port)
   if host == nil and port == nil then return await self:_send(data) end
   arguments.check("send", "host", host, arguments.name)
   arguments.check("send", "port", port, remote_port)
-  return await self:_send(data, address_of(host), port)
+  if not core.is_address(host) then
+    host = address_of(host, self:sockname().host)
+  end
+  return await self:_send(data, host, port)
 end
 
 return net

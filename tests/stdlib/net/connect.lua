@@ -148,6 +148,15 @@ test("nodelay and keepalive can be set on TCP alone", async function()
   wrong("set_keepalive: not a TCP stream", b.set_keepalive, b, true)
 end)
 
+test("an address of the other family is none", async function()
+  local server <close> = net.listen{}
+  local at = server:sockname()
+  local e = expect_error(asyncio.DNSError, net.connect, at.host, at.port,
+    {family = 6})
+  equal(e.code, "EAI_NODATA")
+  local conn <close> = await net.connect(at.host, at.port, {family = 4})
+end)
+
 test("an address resolves to itself", async function()
   equal(await net.resolve("127.0.0.1"), {"127.0.0.1"})
   equal(await net.resolve("::1"), {"::1"})

@@ -94,6 +94,21 @@ test("a host may be a name", async function()
   equal(await a:recv(), "x")
 end)
 
+test("a name is sent to in the family of the socket", async function()
+  local ok, a = pcall(net.udp, {host = "::1"})
+  if not ok then return end -- there may be no IPv6 here
+  local _ <close> = a
+  local port = a:sockname().port
+  local b <close> = net.udp{host = "::"}
+  await b:send("x", "localhost", port)
+  equal(await a:recv(), "x")
+  local c <close> = net.udp{host = "::1", remote_host = "localhost",
+    remote_port = port}
+  equal(c:peername().host, "::1")
+  local d <close> = net.udp{remote_host = "localhost", remote_port = port}
+  equal(d:peername().host, "127.0.0.1")
+end)
+
 test("IPv6 works as well", async function()
   local ok, a = pcall(net.udp, {host = "::1"})
   if not ok then return end -- there may be no IPv6 here
