@@ -144,6 +144,8 @@ enum {
 /* What lies at the bottom of a task's stack; then its function, arguments. */
 enum { NP_TASK_HANDLER = 1, NP_TASK_TABLE, NP_TASK_BODY };
 
+/* In three lines of the cache: what each step needs, what a start and an end
+ * need too, and the rest. */
 struct neap_Task {
   np_Link link; /* first: its place in the ring or in a future's list */
   neap_Vm *vm;
@@ -154,20 +156,22 @@ struct neap_Task {
   uint16_t flags;
   uint16_t cancelling;
   uint8_t state; /* of a future, once ended */
-  neap_Timer timer;    /* of its sleep */
-  np_Future *awaiting; /* the future it is parked on */
-  np_Future *future;   /* its object if somebody has it */
+
   np_Sink *sink;
   neap_Task *prev, *next; /* all tasks of the machine, oldest first */
   neap_Task *sink_prev, *sink_next; /* those of its sink */
+  np_Future *future; /* its object if somebody has it */
+  uint32_t number;   /* for its sink: which child it is */
+  uint32_t slot;     /* its place in the tables of the store */
+  uint32_t thread;   /* number of its thread, once started */
+  uint32_t born;     /* ms of the clock */
+
+  neap_Timer timer;    /* of its sleep */
+  np_Future *awaiting; /* the future it is parked on */
   uint64_t id;
-  uint32_t parent; /* id of the task that spawned it, 0 if none */
-  uint32_t born;   /* ms of the clock */
-  uint32_t number; /* for its sink: which child it is */
+  uint32_t parent;  /* id of the task that spawned it, 0 if none */
   uint32_t message; /* 1 + slot of the task that has the cancel's message */
-  uint32_t slot;   /* its place in the tables of the store */
-  uint32_t thread; /* number of its thread, once started */
-  int line;        /* where it was spawned */
+  int line;         /* where it was spawned */
   uint32_t source;
   uint64_t instructions, ran; /* of all its steps, if they are counted */
 };
