@@ -72,11 +72,11 @@ static uint32_t source_number(lua_State *L, neap_Vm *vm) {
 
 void np_site(lua_State *L, int level, int *line, uint32_t *source) {
   neap_Vm *vm = np_vm(L);
-  lua_Debug ar, any;
+  lua_Debug ar;
   const neap_Task *t = vm->current;
   *line = t != NULL ? t->line : 0;
   *source = t != NULL ? t->source : 0;
-  if (!np_script_line(L, level, &ar, &any)) return;
+  if (!np_script_line(L, level, &ar)) return;
   if (strcmp(ar.short_src, vm->last_source) != 0) {
     lua_pushstring(L, ar.short_src);
     vm->last_number = source_number(L, vm);
@@ -506,7 +506,7 @@ static int calls_index(lua_State *L) {
     return 1;
   }
   if (!can_call(L, 2))
-    return np_error(L, "attempt to call a %s value", luaL_typename(L, 2));
+    return np_error(L, "attempt to call a %s value", neap_typename(L, 2));
   lua_settop(L, 2);
   if (np_co_test(L, 2) != NULL) { /* its __call says what is wrong */
     lua_pushvalue(L, 2);
@@ -575,11 +575,8 @@ static int method_callee(lua_State *L) {
                   luaL_typename(L, 1), lua_tostring(L, 2));
 }
 
-/* As Lua calls it in such messages: by its metatable's __name, if any. */
-static const char *type_name(lua_State *L, int index) {
-  if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING)
-    return lua_tostring(L, -1);
-  return luaL_typename(L, index);
+int np_is_complaint(lua_CFunction f) {
+  return f == nil_callee || f == method_object || f == method_callee;
 }
 
 int np_await_begin(lua_State *L) {
@@ -596,10 +593,11 @@ int np_await_begin(lua_State *L) {
     }
   }
   if (luaL_getmetafield(L, 1, "__await") == LUA_TNIL)
-    return np_error(L, "attempt to await a %s value", type_name(L, 1));
+    return np_error(L, "attempt to await a %s value%s", neap_typename(L, 1),
+                    lua_isfunction(L, 1) ? ": call the function" : "");
   if (!can_call(L, 2))
     return np_error(L, "attempt to call a %s value (metamethod 'await')",
-                    type_name(L, 2));
+                    neap_typename(L, 2));
   guard_c(L);
   np_push_made(L, np_vm(L), NP_R_THROUGH);
   lua_insert(L, 1);
@@ -629,6 +627,13 @@ static int discard(lua_State *L) {
   (void)np_co_take(L, 1);
   np_co_excuse(L, 1);
   return 0;
+}
+
+/* _typename(v): see neap_typename */
+static int type_name(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushstring(L, neap_typename(L, 1));
+  return 1;
 }
 
 /**
@@ -694,5 +699,7 @@ void np_async_open(lua_State *L) {
   lua_setfield(L, -2, "iscoroutine");
   lua_pushcfunction(L, discard);
   lua_setfield(L, -2, "_discard");
+  lua_pushcfunction(L, type_name);
+  lua_setfield(L, -2, "_typename");
   lua_pop(L, 1);
 }

@@ -33,43 +33,39 @@ int np_is_script(const lua_Debug *ar) {
          !np_is_half(ar->source);
 }
 
-/* np_script_line, for one coroutine; `any` is left alone if it has a line. */
-static int line_in(lua_State *L1, int level, lua_Debug *ar, lua_Debug *any) {
+/* np_script_line, for one coroutine */
+static int line_in(lua_State *L1, int level, lua_Debug *ar) {
   for (; lua_getstack(L1, level, ar); level++) {
     lua_getinfo(L1, "Sl", ar);
     if (np_is_script(ar)) return 1;
-    if (any->currentline <= 0 && !np_internal(ar->source)) *any = *ar;
   }
   return 0;
 }
 
-int np_script_line(lua_State *L, int level, lua_Debug *ar, lua_Debug *any) {
+int np_script_line(lua_State *L, int level, lua_Debug *ar) {
   neap_Vm *vm = np_vm(L);
   const np_Resume *up = L == vm->running ? vm->resumes : NULL;
-  any->currentline = 0;
-  if (line_in(L, level, ar, any)) return 1;
+  if (line_in(L, level, ar)) return 1;
   for (; up != NULL; up = up->prev)
-    if (line_in(up->from, 0, ar, any)) return 1;
+    if (line_in(up->from, 0, ar)) return 1;
   return 0;
 }
 
 int np_in_script(lua_State *L) {
-  lua_Debug ar, any;
-  return np_script_line(L, 1, &ar, &any);
+  lua_Debug ar;
+  return np_script_line(L, 1, &ar);
 }
 
 /* If no line is the script's, not even in those that resumed the coroutine,
  * gives the one that made the task, which does nothing but run a function of
- * the library; or that of the first function that has lines. */
+ * the library; of the main task there is none. */
 void np_position(lua_State *L, lua_State *L1, int level) {
   const neap_Task *t = np_vm(L)->current;
-  lua_Debug ar, any;
-  if (np_script_line(L1, level, &ar, &any))
+  lua_Debug ar;
+  if (np_script_line(L1, level, &ar))
     lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
   else if (L1 == L && t != NULL && t->source != 0)
     np_site_push(L, t->line, t->source);
-  else if (any.currentline > 0)
-    lua_pushfstring(L, "%s:%d", any.short_src, any.currentline);
   else
     lua_pushnil(L);
 }
@@ -204,6 +200,15 @@ int neap_misuse(lua_State *L, const char *what, const char *reason, ...) {
   return lua_error(L);
 }
 
+const char *neap_typename(lua_State *L, int index) {
+  const char *name;
+  int type = luaL_getmetafield(L, index, "__name");
+  if (type == LUA_TNIL) return luaL_typename(L, index);
+  name = type == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, index);
+  lua_pop(L, 1);
+  return name;
+}
+
 /* == Tracebacks ======================================================= */
 
 /* Pushes the name under which package.loaded has the function on top, and
@@ -331,7 +336,7 @@ static int frame_hidden(lua_State *L, const lua_Debug *ar) {
   lua_CFunction f = lua_tocfunction(L, -1);
   return is_between(L, ar) || f == np_task_main ||
          f == np_future_await || f == np_await_begin || f == np_coro_body ||
-         f == np_base_misuse ||
+         f == np_base_misuse || np_is_complaint(f) ||
          strncmp(ar->source, "=stdlib/arguments/", 18) == 0;
 }
 

@@ -409,7 +409,7 @@ static int refuse(lua_State *L, uint32_t at) {
   unclaim(L, at);
   if (np_co_test(L, -1) != NULL) np_co_claim(L, -1);
   return np_error(L, "gather needs awaitables: number %d is a %s value%s",
-                  (int)at, luaL_typename(L, -1),
+                  (int)at, neap_typename(L, -1),
                   lua_isfunction(L, -1) ? ": call the function" : "");
 }
 
@@ -623,7 +623,7 @@ static int gather_lua(lua_State *L) {
     if (!lua_isnil(L, 2)) {
       if (!lua_istable(L, 2))
         return np_error(L, "options of gather must be a table, not a %s",
-                        luaL_typename(L, 2));
+                        neap_typename(L, 2));
       lua_pushnil(L);
       while (lua_next(L, 2) != 0) {
         if (lua_type(L, 3) != LUA_TSTRING ||
@@ -634,7 +634,7 @@ static int gather_lua(lua_State *L) {
         }
         if (!lua_isboolean(L, 4))
           return np_error(L, "option 'return_exceptions' of gather must be "
-                          "a boolean, not a %s", luaL_typename(L, 4));
+                          "a boolean, not a %s", neap_typename(L, 4));
         keep_errors = lua_toboolean(L, 4);
         lua_pop(L, 1);
       }

@@ -157,11 +157,7 @@ static const char *shown(const neap_Class *cls) {
 /* Raises: the argument at `index` is no object of the class. The first one is
  * usually what a method is called on, and a dot was written for the colon. */
 static void refuse(lua_State *L, int index, const neap_Class *cls) {
-  const char *got;
-  if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING)
-    got = lua_tostring(L, -1);
-  else
-    got = luaL_typename(L, index);
+  const char *got = neap_typename(L, index);
   np_push_running(L);
   np_error(L, "bad argument #%d to '%s' (%s expected, got %s%s)", index,
            lua_tostring(L, -1), shown(cls), got,

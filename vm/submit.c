@@ -169,7 +169,7 @@ static void keep_results(lua_State *L, neap_Call *c, int first, int n) {
   for (i = 0; i < n; i++) {
     if (np_value_view(L, first + i, &views[i])) continue;
     lua_pushfstring(L, "result %d of '%s' is a %s, which cannot leave the "
-                    "machine", i + 1, c->name, luaL_typename(L, first + i));
+                    "machine", i + 1, c->name, neap_typename(L, first + i));
     keep_error(c, LUA_ERRRUN, lua_tostring(L, -1));
     c->stored = 1;
     return;

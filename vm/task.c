@@ -494,7 +494,7 @@ static void option_name(lua_State *L, int index) {
   }
   if (!lua_istable(L, index))
     np_error(L, "options of create_task must be a table, not a %s",
-             luaL_typename(L, index));
+             neap_typename(L, index));
   lua_pushnil(L);
   while (lua_next(L, index) != 0) {
     lua_pop(L, 1);
@@ -508,7 +508,7 @@ static void option_name(lua_State *L, int index) {
   if (lua_getfield(L, index, "name") != LUA_TNIL &&
       lua_type(L, -1) != LUA_TSTRING)
     np_error(L, "option 'name' of create_task must be a string, not a %s",
-             luaL_typename(L, -1));
+             neap_typename(L, -1));
 }
 
 /**
@@ -529,7 +529,7 @@ static int create_task(lua_State *L) {
   if (np_co_test(L, 1) == NULL && np_future_test(L, 1) == NULL &&
       luaL_getmetafield(L, 1, "__await") == LUA_TNIL)
     return np_error(L, "create_task needs an awaitable, not a %s value%s",
-                    luaL_typename(L, 1),
+                    neap_typename(L, 1),
                     lua_isfunction(L, 1) ? ": call the function" : "");
   lua_settop(L, 2);
   option_name(L, 2);
@@ -588,7 +588,7 @@ static int task_sleep(lua_State *L) {
   if (!whole || s != s)
     return np_error(L, "sleep needs a number of seconds, not %s",
                     whole ? "nan" : lua_isnone(L, 1) ? "nothing" :
-                    lua_pushfstring(L, "a %s value", luaL_typename(L, 1)));
+                    lua_pushfstring(L, "a %s value", neap_typename(L, 1)));
   if (value) lua_settop(L, 2);
   if (!(s > 0)) {
     np_ready(t->vm, &t->link.node);

@@ -671,6 +671,9 @@ int np_future_values(lua_State *L, int index);
 /* async function body: waits for the future at 1. */
 int np_future_await(lua_State *L);
 
+/* 1 for what raises in place of a call that the translator wrote. */
+int np_is_complaint(lua_CFunction f);
+
 /* begin(v) -> f, ...: what to call for `await v` */
 int np_await_begin(lua_State *L);
 
@@ -753,10 +756,9 @@ int np_is_half(const char *source);
 
 /*
  * Finds the first line of the script from `level` up, also in those that
- * resumed the running coroutine; `any` gets the first function with a line,
- * or else a currentline of 0. 0 if there is no line of the script.
+ * resumed the running coroutine. 0 if there is none.
  */
-int np_script_line(lua_State *L, int level, lua_Debug *ar, lua_Debug *any);
+int np_script_line(lua_State *L, int level, lua_Debug *ar);
 
 /* Tells whether a line of the script is on the stack: none is when a task's
  * variables are closed after an error that nothing in it catches. */

@@ -10,6 +10,7 @@ all Lua halves.
 local asyncio = require "neap.asyncio"
 
 local arguments = {}
+local typename = asyncio._typename
 
 --- arguments.misuse(what, reason)
 --
@@ -34,7 +35,7 @@ end
 function arguments.options(what, options, known)
   if options == nil then return {} end
   if type(options) ~= "table" then
-    arguments.misuse(what, "options must be a table, not " .. type(options))
+    arguments.misuse(what, "options must be a table, not " .. typename(options))
   end
   for name, value in pairs(options) do
     local check = known[name]
@@ -46,12 +47,18 @@ function arguments.options(what, options, known)
   return options
 end
 
+--- arguments.typename(value) -> string
+--
+-- What a value is, for messages: the name of its class, such as `"Stream"` or
+-- `"coroutine object"`, or else of its type.
+arguments.typename = typename
+
 -- == Checks =============================================================
 
 local function of_type(name)
   return function(value)
     if type(value) ~= name then
-      return ("must be a %s, not %s"):format(name, type(value))
+      return ("must be a %s, not %s"):format(name, typename(value))
     end
   end
 end
@@ -69,7 +76,7 @@ arguments.table = of_type "table"
 -- Checks for a string that the system can take: not empty, and without a NUL.
 function arguments.name(value)
   if type(value) ~= "string" then
-    return "must be a string, not " .. type(value)
+    return "must be a string, not " .. typename(value)
   elseif value == "" then
     return "is empty"
   elseif value:find("\0", 1, true) then
@@ -82,7 +89,7 @@ end
 -- Checks for a number that is not negative and not NaN.
 function arguments.seconds(value)
   if type(value) ~= "number" then
-    return "must be a number, not " .. type(value)
+    return "must be a number, not " .. typename(value)
   elseif not (value >= 0) then
     return ("must be at least 0, not %s"):format(value)
   end
@@ -94,7 +101,7 @@ end
 function arguments.integer(least, most)
   return function(value)
     if type(value) ~= "number" then
-      return "must be an integer, not " .. type(value)
+      return "must be an integer, not " .. typename(value)
     elseif not math.tointeger(value) or value < least or value > most then
       return ("must be from %d to %d, not %s"):format(least, most, value)
     end

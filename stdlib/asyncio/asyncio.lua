@@ -6,6 +6,7 @@
 -- are loaded when one of their names is first used.
 
 local asyncio = asyncio
+local typename = asyncio._typename
 local isfuture, iscoroutine = asyncio.isfuture, asyncio.iscoroutine
 local create_task, misuse = asyncio.create_task, asyncio._misuse
 local load = asyncio._load
@@ -47,7 +48,7 @@ function asyncio._check_options(options, known, what)
   if options == nil then return {} end
   if type(options) ~= "table" then
     misuse(("options of %s must be a table, not a %s")
-      :format(what, type(options)))
+      :format(what, typename(options)))
   end
   for name, value in pairs(options) do
     local expected = known[name]
@@ -55,7 +56,7 @@ function asyncio._check_options(options, known, what)
       misuse(("unknown option '%s' for %s"):format(tostring(name), what))
     elseif type(value) ~= expected then
       misuse(("option '%s' of %s must be a %s, not a %s")
-        :format(name, what, expected, type(value)))
+        :format(name, what, expected, typename(value)))
     elseif value ~= value then
       misuse(("option '%s' of %s must be a number, not nan")
         :format(name, what))
@@ -69,7 +70,7 @@ function asyncio._check_awaitable(x, what)
   if isfuture(x) or iscoroutine(x) then return end
   local meta = getmetatable(x)
   if type(meta) == "table" and meta.__await then return end
-  misuse(("%s needs an awaitable, not a %s value%s"):format(what, type(x),
+  misuse(("%s needs an awaitable, not a %s value%s"):format(what, typename(x),
     type(x) == "function" and ": call the function" or ""))
 end
 

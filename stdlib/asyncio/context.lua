@@ -5,6 +5,7 @@
 -- sharing it. A callback runs in the context of who scheduled it.
 
 local asyncio = asyncio
+local typename = asyncio._typename
 
 local ContextVar = {}
 ContextVar.__index = ContextVar
@@ -83,7 +84,7 @@ return {
   ContextVar = function(name, ...)
     if type(name) ~= "string" then
       asyncio._misuse(("ContextVar needs a name, not a %s value")
-        :format(type(name)))
+        :format(typename(name)))
     end
     return setmetatable({name = name, has_default = select("#", ...) > 0,
                          default = (...)}, ContextVar)

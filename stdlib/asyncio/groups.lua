@@ -5,6 +5,7 @@
 -- the list of tasks and cancels them at the first failure.
 
 local asyncio = asyncio
+local typename = asyncio._typename
 local create_task, Future = asyncio.create_task, asyncio.Future
 local attempt, discard = asyncio._attempt, asyncio._discard
 local add, cancel, state = asyncio._group_add, asyncio._group_cancel,
@@ -105,7 +106,7 @@ end
 local function in_turn(self, x)
   if not asyncio.iscoroutine(x) then
     asyncio._misuse(("create_task needs a coroutine object, not a %s value")
-      :format(type(x)))
+      :format(typename(x)))
   end
   if not self.turns then
     self.running, self.turns, self.unstarted = 0, {first = 1, last = 0}, {}
@@ -121,6 +122,10 @@ end
 -- Like `asyncio.create_task`. *Raises* when the group has ended, or is being
 -- cancelled because of a failure.
 function TaskGroup:create_task(x, options)
+  if getmetatable(self) ~= TaskGroup then
+    asyncio._misuse(("calling 'create_task' on bad self (a %s value): did " ..
+      "you write '.' for ':'?"):format(typename(self)))
+  end
   local core = self.core
   local count, aborting = state(core)
   if aborting or self.exiting and count == 0 then

@@ -5,6 +5,7 @@
 -- is the object itself, which releases at the end of a <close> scope.
 
 local asyncio = asyncio
+local typename = asyncio._typename
 local Future, catch = asyncio.Future, asyncio.catch
 local attempt, task_id = asyncio._attempt, asyncio._task_id
 
@@ -243,7 +244,7 @@ end
 async function Condition:wait_for(predicate)
   if type(predicate) ~= "function" then
     asyncio._misuse(("wait_for needs a function, not a %s value")
-      :format(type(predicate)))
+      :format(typename(predicate)))
   end
   local result = predicate()
   while not result do
@@ -259,7 +260,7 @@ end
 function Condition:notify(n)
   if n ~= nil and type(n) ~= "number" then
     asyncio._misuse(("notify needs a number of tasks, not a %s value")
-      :format(type(n)))
+      :format(typename(n)))
   elseif not self:locked() then
     asyncio._misuse("cannot notify on a condition whose lock is not acquired")
   end
@@ -288,7 +289,7 @@ end
 -- `wait`, `wait_for`, `notify` and `notify_all` raise if the lock is not held.
 local function new_condition(lock)
   if lock ~= nil and getmetatable(lock) ~= Lock then
-    asyncio._misuse(("Condition needs a Lock, not a %s"):format(type(lock)))
+    asyncio._misuse(("Condition needs a Lock, not a %s"):format(typename(lock)))
   end
   return setmetatable({lock = lock or new_lock(), waiters = waiters()},
                       Condition)

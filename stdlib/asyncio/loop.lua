@@ -4,6 +4,7 @@
 -- outside any task.
 
 local asyncio = asyncio
+local typename = asyncio._typename
 
 local loop = {}
 local Loop = {__name = "loop"}
@@ -39,10 +40,10 @@ function Loop:time() return asyncio.time() end
 local function check_call(name, f, what, when)
   if what and (type(when) ~= "number" or when ~= when) then
     asyncio._misuse(("%s needs %s, not %s"):format(name, what,
-      type(when) == "number" and "nan" or "a " .. type(when) .. " value"))
+      type(when) == "number" and "nan" or "a " .. typename(when) .. " value"))
   elseif type(f) ~= "function" then
     asyncio._misuse(("%s needs a function, not a %s value"):format(name,
-      type(f)))
+      typename(f)))
   end
 end
 
@@ -92,7 +93,7 @@ function Loop:get_debug() return asyncio._get_debug() end
 function Loop:set_exception_handler(f)
   if f ~= nil and type(f) ~= "function" then
     asyncio._misuse(("set_exception_handler needs a function, not a %s value")
-      :format(type(f)))
+      :format(typename(f)))
   end
   asyncio._set_exception_handler(f and function(context)
     return f(self, context)
@@ -112,7 +113,7 @@ function Loop:add_signal_handler(signal, f, ...)
   local process = require "neap.process"
   if type(f) ~= "function" then
     asyncio._misuse(("add_signal_handler needs a function, not a %s value")
-      :format(type(f)))
+      :format(typename(f)))
   end
   local call = f
   if select("#", ...) > 0 then

@@ -7,6 +7,7 @@
 -- of the plain queue as a whole, because programs spend their time there.
 
 local asyncio = asyncio
+local typename = asyncio._typename
 local new_core = asyncio._queue
 
 local CORE <const>, ITEMS <const> = 1, 2
@@ -213,7 +214,7 @@ local function new(maxsize, class)
   if type(maxsize) ~= "number" or maxsize ~= maxsize then
     asyncio._misuse(("%s needs a number as its size, not %s"):format(
       class.__name, maxsize ~= maxsize and "nan"
-        or ("a %s value"):format(type(maxsize))))
+        or ("a %s value"):format(typename(maxsize))))
   end
   local limit = maxsize > 0 and maxsize or math.huge
   local core, put, get = new_core(limit)
@@ -257,7 +258,7 @@ return {
   PriorityQueue = function(maxsize, less)
     if less ~= nil and type(less) ~= "function" then
       asyncio._misuse(("PriorityQueue needs a function that compares, not a " ..
-                       "%s value"):format(type(less)))
+                       "%s value"):format(typename(less)))
     end
     local queue = new(maxsize, Heap)
     queue.less = less or plain_less

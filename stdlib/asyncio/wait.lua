@@ -2,6 +2,7 @@
 -- as_completed, wait_for, shield.
 
 local asyncio = asyncio
+local typename = asyncio._typename
 local isfuture, iscoroutine = asyncio.isfuture, asyncio.iscoroutine
 local Future, defer, catch = asyncio.Future, asyncio.defer, asyncio.catch
 local misuse = asyncio._misuse
@@ -16,7 +17,7 @@ asyncio._aims = aims
 -- The list without repetitions, each as a future; raises as the caller.
 local function future_list(list, what, coroutines)
   if type(list) ~= "table" then
-    misuse(("%s needs a list, not a %s value"):format(what, type(list)))
+    misuse(("%s needs a list, not a %s value"):format(what, typename(list)))
   end
   local seen, futures = {}, {}
   for i = 1, #list do
@@ -170,7 +171,7 @@ async function asyncio.wait_for(x, seconds)
   check_awaitable(x, "wait_for")
   if seconds ~= nil and type(seconds) ~= "number" or seconds ~= seconds then
     misuse(("wait_for needs a number of seconds, not %s"):format(
-      seconds ~= seconds and "nan" or "a " .. type(seconds) .. " value"))
+      seconds ~= seconds and "nan" or "a " .. typename(seconds) .. " value"))
   end
   if seconds and seconds <= 0 then
     local task = ensure_future(x)

@@ -36,7 +36,7 @@ const char *np_fs_path(lua_State *L, int index, const char *name,
   const char *path;
   if (lua_type(L, index) != LUA_TSTRING)
     neap_misuse(L, name, "%s must be a string, not %s", what,
-                 luaL_typename(L, index));
+                 neap_typename(L, index));
   path = lua_tolstring(L, index, &size);
   if (size == 0) neap_misuse(L, name, "%s is empty", what);
   if (strlen(path) != size) neap_misuse(L, name, "%s has a NUL", what);
@@ -82,7 +82,7 @@ lua_Integer np_fs_integer(lua_State *L, int index, const char *name,
     neap_misuse(L, name, "%s must be an integer, not %s", what,
                  lua_type(L, index) == LUA_TNUMBER
                    ? luaL_tolstring(L, index, NULL)
-                   : luaL_typename(L, index));
+                   : neap_typename(L, index));
   if (n < least)
     neap_misuse(L, name, "%s must be at least %I, not %I", what,
                  (LUAI_UACINT)least, (LUAI_UACINT)n);
@@ -93,6 +93,6 @@ const char *np_fs_bytes(lua_State *L, int index, const char *name,
                         const char *what, size_t *size) {
   if (!lua_isstring(L, index))
     neap_misuse(L, name, "%s must be a string, not %s", what,
-                 luaL_typename(L, index));
+                 neap_typename(L, index));
   return lua_tolstring(L, index, size);
 }

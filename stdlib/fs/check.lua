@@ -6,11 +6,12 @@ what neap.arguments knows.
 local core = require "neap.fs.core"
 local arguments = require "neap.arguments"
 
+local typename = arguments.typename
 local check = {path = core.check_path}
 
--- What a value is, for messages: a number itself, or the type.
+-- What a value is, for messages: a number itself, or its type.
 local function shown(value)
-  return math.type(value) and tostring(value) or type(value)
+  return math.type(value) and tostring(value) or typename(value)
 end
 
 -- Bits of a mode, as an integer or octal digits.
@@ -37,7 +38,7 @@ end
 
 function check.part_of_name(value)
   if type(value) ~= "string" then
-    return "must be a string, not " .. type(value)
+    return "must be a string, not " .. typename(value)
   elseif value:find "[%z/]" then
     return "has a NUL or a slash"
   end

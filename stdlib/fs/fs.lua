@@ -11,7 +11,7 @@ local check = require "neap.fs.check"
 local walk = require "neap.fs.walk"
 local asyncio = require "neap.asyncio"
 
-local misuse = arguments.misuse
+local misuse, typename = arguments.misuse, arguments.typename
 
 local File, TempDir = core.File, core.TempDir
 
@@ -59,7 +59,7 @@ local directions = {
 
 local function open_flags(mode)
   if type(mode) ~= "string" then
-    misuse("open", "mode must be a string, not " .. type(mode))
+    misuse("open", "mode must be a string, not " .. typename(mode))
   end
   local letter, rest = mode:match "^([rwa])([+bx]*)$"
   if not letter or rest:find "(.).*%1" or mode:find "^r.*x" then
@@ -124,7 +124,8 @@ function File:lines(max)
   if max ~= nil and (math.type(max) ~= "integer" or max < 1) then
     misuse("lines", "max must be an integer of at least 1")
   end
-  return function() return await self:read_line(max) end
+  local read_line = self.read_line
+  return function() return await read_line(self, max) end
 end
 
 -- == Whole files ========================================================

@@ -303,7 +303,7 @@ static void run_utime(np_Job *job) {
 static double time_at(lua_State *L, int index, const char *what) {
   if (lua_type(L, index) != LUA_TNUMBER)
     neap_misuse(L, "utime", "%s must be a number, not %s", what,
-                 luaL_typename(L, index));
+                 neap_typename(L, index));
   if (!(lua_tonumber(L, index) > -1e15 && lua_tonumber(L, index) < 1e15))
     neap_misuse(L, "utime", "%s is out of range", what);
   return lua_tonumber(L, index);

@@ -136,7 +136,7 @@ static size_t sum(lua_State *L, int last) {
   for (i = 2; i <= last; i++) {
     if (!lua_isstring(L, i))
       neap_misuse(L, "write", "argument %d must be a string, not %s", i - 1,
-                   luaL_typename(L, i));
+                   neap_typename(L, i));
     (void)lua_tolstring(L, i, &size);
     all += size;
   }

@@ -84,7 +84,7 @@ np_Buffer *np_buffer_check(lua_State *L, const np_Net *net, int index,
   np_Buffer *b = np_buffer_test(L, net, index);
   if (b == NULL)
     neap_misuse(L, name, "buffer must be a Buffer, not %s",
-                luaL_typename(L, index));
+                neap_typename(L, index));
   else if (b->writes > 0)
     neap_misuse(L, name, "the buffer is still being written");
   return b;
@@ -175,7 +175,7 @@ static lua_Integer place(lua_State *L, int index, const char *what,
   lua_Integer i = lua_tointegerx(L, index, &is_integer);
   if (!is_integer)
     neap_misuse(L, "sub", "%s must be an integer, not %s", what,
-                luaL_typename(L, index));
+                neap_typename(L, index));
   return i >= 0 ? i : i < -(lua_Integer)n ? 0 : (lua_Integer)n + i + 1;
 }
 
@@ -207,7 +207,7 @@ static int buffer_set(lua_State *L) {
   if (b->writes > 0) neap_misuse(L, "set", "the buffer is still being written");
   if (lua_type(L, 2) != LUA_TSTRING)
     return neap_misuse(L, "set", "s must be a string, not %s",
-                       luaL_typename(L, 2));
+                       neap_typename(L, 2));
   s = lua_tolstring(L, 2, &n);
   if (n > b->size)
     return neap_misuse(L, "set", "s has %I bytes, and the buffer room for %I",

@@ -9,7 +9,7 @@ local core = require "neap.net.core"
 local arguments = require "neap.arguments"
 local asyncio = require "neap.asyncio"
 
-local misuse = arguments.misuse
+local misuse, typename = arguments.misuse, arguments.typename
 
 local Stream, Server, Udp = core.Stream, core.Server, core.Udp
 
@@ -375,7 +375,8 @@ function Stream:tls_info() return core.tls_info(self) end
 -- --> IncompleteReadError	body
 -- ```
 function Stream:lines(max)
-  return function() return await self:read_line(max) end
+  local read_line = self.read_line
+  return function() return await read_line(self, max) end
 end
 
 local SEND = 256 << 10 -- bytes of a file read at once
@@ -577,7 +578,7 @@ end
 async function Server:serve(handler)
   if type(handler) ~= "function" then
     misuse("serve",
-      "handler must be a function, not " .. type(handler))
+      "handler must be a function, not " .. typename(handler))
   end
   if serving[self] then misuse("serve", "another task is serving") end
   handler = async_of(handler)
@@ -675,7 +676,7 @@ end
 -- of more than 65,507 bytes is an `EMSGSIZE`.
 async function Udp:send(data, host, port)
   if type(data) ~= "string" and type(data) ~= "number" then
-    misuse("send", "data must be a string, not " .. type(data))
+    misuse("send", "data must be a string, not " .. typename(data))
   end
   if host == nil and port == nil then return await self:_send(data) end
   arguments.check("send", "host", host, arguments.name)

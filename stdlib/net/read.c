@@ -302,7 +302,7 @@ static int until(lua_State *L, int fresh) {
   np_Want want = {.n = 0};
   if (lua_type(L, 2) != LUA_TSTRING)
     return neap_misuse(L, "read_until", "separator must be a string, not %s",
-                         luaL_typename(L, 2));
+                         neap_typename(L, 2));
   want.sep = lua_tolstring(L, 2, &want.need);
   if (want.need == 0)
     return neap_misuse(L, "read_until", "separator is empty");

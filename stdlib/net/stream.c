@@ -352,7 +352,7 @@ size_t np_net_count(lua_State *L, int index, const char *name,
   if (!is_integer)
     neap_misuse(L, name, "%s must be an integer, not %s", what,
                   lua_isnumber(L, index) ? luaL_tolstring(L, index, NULL)
-                                         : luaL_typename(L, index));
+                                         : neap_typename(L, index));
   if (n < least)
     neap_misuse(L, name, "%s must be at least %I, not %I", what,
                   (LUAI_UACINT)least, (LUAI_UACINT)n);
@@ -395,7 +395,7 @@ static np_Stream *tcp_check(lua_State *L, const char *name) {
   if (s->kind != NP_STREAM_TCP) neap_misuse(L, name, "not a TCP stream");
   if (!lua_isboolean(L, 2))
     neap_misuse(L, name, "on must be a boolean, not %s",
-                  luaL_typename(L, 2));
+                  neap_typename(L, 2));
   return s;
 }
 

@@ -10,7 +10,7 @@ local core = require "neap.net.core"
 local arguments = require "neap.arguments"
 local asyncio = require "neap.asyncio"
 
-local misuse = arguments.misuse
+local misuse, typename = arguments.misuse, arguments.typename
 
 local tls = {}
 
@@ -45,7 +45,7 @@ end
 
 function check.alpn(value)
   if type(value) ~= "table" then
-    return "must be a list of names, not " .. type(value)
+    return "must be a list of names, not " .. typename(value)
   end
   for key in pairs(value) do
     local name = value[key]
@@ -67,7 +67,7 @@ check.min_version, check.max_version = version, version
 
 function check.sni(value)
   if type(value) ~= "table" then
-    return "must be a table, not " .. type(value)
+    return "must be a table, not " .. typename(value)
   end
   for name, pair in pairs(value) do
     if type(name) ~= "string" or type(pair) ~= "table" then
@@ -200,7 +200,7 @@ function tls.context(what, value, server)
     misuse(what, "tls needs a cert")
   elseif type(value) ~= "table" then
     misuse(what, "tls must be true, a table or a TLSContext, not "
-      .. type(value))
+      .. typename(value))
   end
   arguments.options(what, value, for_start)
   if value.server_side ~= nil and value.server_side ~= server then

@@ -223,7 +223,7 @@ static int result(lua_State *L, int failed, const char *what) {
 static int boolean(lua_State *L, const char *name) {
   if (!lua_isboolean(L, 2))
     neap_misuse(L, name, "on must be a boolean, not %s",
-                  luaL_typename(L, 2));
+                  neap_typename(L, 2));
   return lua_toboolean(L, 2);
 }
 
@@ -326,7 +326,7 @@ static int member(lua_State *L, const char *name, int join) {
                          "family");
   if (!lua_isnoneornil(L, 3) && lua_type(L, 3) != LUA_TSTRING)
     return neap_misuse(L, name, "interface must be a string, not %s",
-                       luaL_typename(L, 3));
+                       neap_typename(L, 3));
   m.interface = lua_tostring(L, 3);
   if (join)
     neap_permit_host(L, NEAP_MAY_LISTEN, name, lua_tostring(L, 2), -1);
@@ -360,7 +360,7 @@ static int udp_set_multicast_interface(lua_State *L) {
   int index, failed;
   if (lua_type(L, 2) != LUA_TSTRING)
     return neap_misuse(L, what, "interface must be a string, not %s",
-                         luaL_typename(L, 2));
+                         neap_typename(L, 2));
   interface = lua_tostring(L, 2);
   if (u->family == AF_INET6) {
     index = (int)if_nametoindex(interface);

@@ -157,7 +157,7 @@ static uv_buf_t buf_of(lua_State *L, const np_Net *net, int index) {
   const np_Buffer *b = np_buffer_test(L, net, index);
   if (b == NULL)
     neap_misuse(L, "write", "argument %d must be a string or a Buffer, not %s",
-                index - 1, luaL_typename(L, index));
+                index - 1, neap_typename(L, index));
   else if (b->n > 0)
     return (uv_buf_t){.base = b->bytes, .len = b->n};
   return (uv_buf_t){.base = (char *)"", .len = 0};

@@ -10,7 +10,7 @@ local arguments = require "neap.arguments"
 local asyncio = require "neap.asyncio"
 local net = require "neap.net"
 
-local misuse = arguments.misuse
+local misuse, typename = arguments.misuse, arguments.typename
 
 local File = core.File
 local SOME, LINE = 128 << 10, 64 << 10
@@ -34,7 +34,7 @@ local function count(name, what, n, default, least)
   local integer = math.tointeger(n)
   if not integer or type(n) == "string" then
     misuse(name, ("%s must be an integer, not %s"):format(what,
-      type(n) == "number" and tostring(n) or type(n)))
+      type(n) == "number" and tostring(n) or typename(n)))
   elseif integer < least then
     misuse(name, ("%s must be at least %d, not %d"):format(what, least,
       integer))
@@ -112,7 +112,7 @@ end
 async function File:read_into(buffer, n)
   local size = net._buffer_size(buffer)
   if not size then
-    misuse("read_into", "buffer must be a Buffer, not " .. type(buffer))
+    misuse("read_into", "buffer must be a Buffer, not " .. typename(buffer))
   end
   n = count("read_into", "n", n, size, 0)
   if n > size then
@@ -151,7 +151,7 @@ async function File:read_line(max) return read_line(self, max) end
 async function File:read_until(separator, max)
   if type(separator) ~= "string" then
     misuse("read_until", "separator must be a string, not "
-      .. type(separator))
+      .. typename(separator))
   elseif separator == "" then
     misuse("read_until", "separator is empty")
   end
@@ -178,7 +178,7 @@ async function File:write(...)
       parts[i] = tostring(parts[i])
     elseif type(parts[i]) ~= "string" and type(parts[i]) ~= "number" then
       misuse("write", ("argument %d must be a string or a Buffer, not %s")
-        :format(i, type(parts[i])))
+        :format(i, typename(parts[i])))
     end
   end
   local _ <close> = await state_of(self).lock:acquire()

@@ -12,7 +12,7 @@ local arguments = require "neap.arguments"
 local net = require "neap.net"
 local asyncio = require "neap.asyncio"
 
-local misuse = arguments.misuse
+local misuse, typename = arguments.misuse, arguments.typename
 local GRACE = 5 -- seconds between SIGTERM and SIGKILL
 
 local process = {
@@ -39,7 +39,7 @@ local dimension = arguments.integer(1, 65535)
 local function account(value)
   if type(value) == "string" then return arguments.name(value) end
   if math.type(value) ~= "integer" then
-    return "must be a name or an integer, not " .. type(value)
+    return "must be a name or an integer, not " .. typename(value)
   elseif value < 0 or value > 0xfffffffe then
     return ("must be from 0 to 4294967294, not %d"):format(value)
   end
@@ -59,7 +59,7 @@ local function stream(value)
   elseif io.type(value) == "closed file" then
     return "is a closed file"
   elseif not is_stream(value) and io.type(value) ~= "file" then
-    return "must be a string, a stream or a file of io, not " .. type(value)
+    return "must be a string, a stream or a file of io, not " .. typename(value)
   end
 end
 
@@ -87,7 +87,7 @@ local run_options = {
 local function text_of(name, what, value)
   if type(value) ~= "string" and type(value) ~= "number" then
     misuse(name, ("%s must be a string, not %s"):format(what,
-      type(value)))
+      typename(value)))
   end
   value = tostring(value)
   if value:find("\0", 1, true) then misuse(name, what .. " has a NUL") end
@@ -96,7 +96,7 @@ end
 
 local function arguments_of(name, argv)
   if type(argv) ~= "table" then
-    misuse(name, "argv must be a list of strings, not " .. type(argv))
+    misuse(name, "argv must be a list of strings, not " .. typename(argv))
   end
   local list = {}
   for i = 1, #argv do list[i] = text_of(name, "argv[" .. i .. "]", argv[i]) end
@@ -248,7 +248,7 @@ end
 
 local function check_self(self, name)
   if getmetatable(self) ~= Process then
-    misuse(name, "needs a Process, not " .. type(self))
+    misuse(name, "needs a Process, not " .. typename(self))
   end
   return self._child
 end

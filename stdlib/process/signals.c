@@ -65,7 +65,7 @@ int np_signal_check(lua_State *L, int index, const char *name) {
     return (int)lua_tointeger(L, index);
   if (lua_type(L, index) != LUA_TSTRING && lua_type(L, index) != LUA_TNUMBER)
     return neap_misuse(L, name, "signal must be a name, not %s",
-                             luaL_typename(L, index));
+                             neap_typename(L, index));
   text = luaL_tolstring(L, index, NULL);
   for (int i = 0; i < NAMES; i++)
     if (strcmp(names[i].name, text) == 0) return names[i].number;

@@ -69,7 +69,7 @@ refused(nil)
 refused {}
 --> tests/lang/coroutine_objects.lua:61: attempt to await a table value
 refused(print)
---> tests/lang/coroutine_objects.lua:61: attempt to await a function value
+--> tests/lang/coroutine_objects.lua:61: attempt to await a function value: call the function
 local function number() return 5 end
 print(select(2, pcall(function() return await number() end)))
 --> tests/lang/coroutine_objects.lua:74: attempt to await a number value

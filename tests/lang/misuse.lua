@@ -31,3 +31,14 @@ refused "await f() = 1"                    --> 1 '='
 refused "await f()\n  x y"                 --> 2 'y'
 refused "async async function f() end"     --> 1 'async'
 refused "function f(await x) end"          --> 1 'x'
+
+-- What is awaited, or lacks an await, is told with the line of the script.
+local function fails(f)
+  local _, message = pcall(f)
+  print((message:gsub("^tests/lang/misuse.lua:%d+: ", ""):gsub("%(.*%)", "()")))
+end
+local async function f() end
+fails(function() await f end)
+--> attempt to await a function value: call the function
+fails(function() await asyncio.sleep end)
+--> attempt to await a function value: call the function

@@ -1055,6 +1055,12 @@ NEAP_API int neap_misuse(lua_State *L, const char *what, const char *reason,
                          ...);
 
 /*
+ * What a value is, for such messages: the name of its class ("Stream",
+ * "coroutine object"), or else of its type. Lent, like the class's name.
+ */
+NEAP_API const char *neap_typename(lua_State *L, int index);
+
+/*
  * Pushes an Error object of the class named `cls` ("TimeoutError"), with its
  * position from `level`; code may be NULL. neap_raise also raises it.
  */

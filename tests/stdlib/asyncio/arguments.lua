@@ -73,7 +73,7 @@ test("wait and as_completed", function()
   mistake("option 'return_when' of wait must be FIRST_COMPLETED, "
     .. "FIRST_EXCEPTION or ALL_COMPLETED, not 'FIRST'",
     function() await asyncio.wait(list, {return_when = "FIRST"}) end)
-  mistake("wait needs a list, not a userdata value",
+  mistake("wait needs a list, not a Task value",
     function() await asyncio.wait(list[1]) end)
   mistake("unknown option 'limit' for as_completed",
     function() asyncio.as_completed(list, {limit = 1}) end)
@@ -172,4 +172,18 @@ test("what Lua says inside of the library is said of the caller", function()
   heap:put_nowait {}
   mistake("attempt to compare two table values",
     function() heap:put_nowait {} end)
+end)
+
+test("a task made in a group with a dot", function()
+  local group <close> = asyncio.TaskGroup()
+  refused("calling 'create_task' on bad self (a coroutine object value): " ..
+    "did you write '.' for ':'?", function(x) group.create_task(x) end)
+end)
+
+test("values go by the name of their class", function()
+  refused("options of TaskGroup must be a table, not a coroutine object",
+    function(x) local _ <close> = asyncio.TaskGroup(x) end)
+  local queue, future = asyncio.Queue(), asyncio.Future()
+  mistake("gather needs awaitables: number 2 is a Queue value",
+    function() await asyncio.gather(future, queue) end)
 end)

@@ -304,11 +304,11 @@ test("wrong arguments are named, with the caller's line", async function()
   wrong("buffer: size must be an integer, not no value", net.buffer)
   wrong("buffer: size must be at most 2147483647", net.buffer, 1 << 31)
   wrong("read_into: buffer must be a Buffer, not no value", a.read_into, a)
-  wrong("read_into: buffer must be a Buffer, not userdata", a.read_into, a, b)
+  wrong("read_into: buffer must be a Buffer, not Stream", a.read_into, a, b)
   wrong("read_into: n must be at least 0, not -1", a.read_into, a, buffer, -1)
   wrong("read_into: n is 11, and the buffer has room for 10", a.read_into, a,
     buffer, 11)
-  wrong("write: argument 2 must be a string or a Buffer, not userdata",
+  wrong("write: argument 2 must be a string or a Buffer, not Stream",
     a.write, a, buffer, b)
   wrong("set: s has 11 bytes, and the buffer room for 10", buffer.set, buffer,
     "0123456789x")
