@@ -249,8 +249,8 @@ static int udp_set_multicast_loop(lua_State *L) {
   return result(L, failed, "set_multicast_loop");
 }
 
-static int hops(lua_State *L, const char *name) {
-  size_t n = np_net_count(L, 2, name, "hops", 1);
+static int hops(lua_State *L, const char *name, lua_Integer least) {
+  size_t n = np_net_count(L, 2, name, "hops", least);
   if (n > 255) neap_misuse(L, name, "hops must be at most 255");
   return (int)n;
 }
@@ -258,11 +258,12 @@ static int hops(lua_State *L, const char *name) {
 /**
  * udp:set_ttl(hops), udp:set_multicast_ttl(hops)
  *
- * How many routers a datagram may pass (the system's default; 1).
+ * How many routers a datagram may pass (the system's default; 1). To groups
+ * it may be 0: what is sent stays on this machine.
  */
 static int udp_set_ttl(lua_State *L) {
   Udp *u = check(L);
-  int n = hops(L, "set_ttl");
+  int n = hops(L, "set_ttl", 1);
   int failed = u->family == AF_INET6
                    ? set(u, IPPROTO_IPV6, IPV6_UNICAST_HOPS, n)
                    : set(u, IPPROTO_IP, IP_TTL, n);
@@ -272,7 +273,7 @@ static int udp_set_ttl(lua_State *L) {
 /* udp:set_multicast_ttl(hops) */
 static int udp_set_multicast_ttl(lua_State *L) {
   Udp *u = check(L);
-  int n = hops(L, "set_multicast_ttl");
+  int n = hops(L, "set_multicast_ttl", 0);
   int failed = u->family == AF_INET6
                    ? set(u, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, n)
                    : set(u, IPPROTO_IP, IP_MULTICAST_TTL, n);

@@ -120,6 +120,8 @@ test("IPv6 works as well", async function()
   equal(from.host, "::1")
   a:set_ttl(5)
   a:set_multicast_ttl(5)
+  a:set_multicast_ttl(0)
+  expect_error("hops must be at least 1, not 0", a.set_ttl, a, 0)
   a:set_multicast_loop(false)
 end)
 
