@@ -544,18 +544,18 @@ local function new_handlers()
   -- Waits until there are fewer than `limit`. Looks itself too: a callback
   -- is lost if there is no memory to call it.
   function handlers.wait(limit)
-    if count < limit then return end
-    for task in pairs(running) do
-      if task:done() then ended(task) end
-    end
     while count >= limit do
       changed:clear()
       await changed:wait()
     end
   end
 
+  -- Looks itself who has ended: if there was no memory to call `ended`, all
+  -- tasks are cancelled, and this is what ends serve.
   function handlers.cancel()
-    for task in pairs(running) do task:cancel() end
+    for task in pairs(running) do
+      if task:done() then ended(task) else task:cancel() end
+    end
     handlers.wait(1)
   end
 
