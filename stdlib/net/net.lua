@@ -381,7 +381,6 @@ end
 
 local SEND = 256 << 10 -- bytes of a file read at once
 
-
 -- While one part is written, the next is read.
 local function send_parts(self, file, count)
   local sent, part, reading, err = 0, nil, nil, nil
@@ -406,7 +405,8 @@ end
 --
 -- Writes a file, or `count` bytes of it from `offset` (0) on, as write does,
 -- on streams of all kinds. Of a file of any size half a megabyte is in memory.
--- If it ends before `count`, less is sent.
+-- If it ends before `count`, less is sent. What other tasks write meanwhile
+-- may come between its parts.
 async function Stream:sendfile(path, offset, count)
   arguments.check("sendfile", "path", path, arguments.name)
   if offset ~= nil then
@@ -415,6 +415,7 @@ async function Stream:sendfile(path, offset, count)
   if count ~= nil then
     arguments.check("sendfile", "count", count, whole)
   end
+  await self:write() -- tells whether it can be written to
   local file <close> = await require "neap.fs".open(path)
   if offset and offset > 0 then await file:seek("set", offset) end
   local sent = send_parts(self, file, count or math.maxinteger)
@@ -541,8 +542,7 @@ local function new_handlers()
     count = count + 1 -- now that nothing can fail any more
   end
 
-  -- Waits until there are fewer than `limit`. Looks itself too: a callback
-  -- is lost if there is no memory to call it.
+  -- Waits until there are fewer than `limit`.
   function handlers.wait(limit)
     while count >= limit do
       changed:clear()

@@ -246,3 +246,13 @@ test("sendfile sends a file, or a part of it", async function()
   end
   b:close()
 end)
+
+test("sendfile of nothing tells of a stream that cannot be written to",
+    async function()
+  local a, b = net.pair()
+  local _ <close> = b
+  await a:shutdown()
+  expect_error("the stream was shut down", a.sendfile, a, "/dev/null")
+  a:close()
+  expect_error("the Stream is closed", a.sendfile, a, "/dev/null")
+end)
