@@ -166,6 +166,10 @@ LUA_CMOD ?= $(PREFIX)/lib/lua/5.4
 INC := $(DESTDIR)$(PREFIX)/include
 MAN := $(DESTDIR)$(PREFIX)/share/man/man1
 DOC := $(DESTDIR)$(PREFIX)/share/doc/neap
+# Where the links of the pages lead once they are there.
+MOVED := -e 's|](doc/neap\.1)|](../../man/man1/neap.1)|' -e 's|](doc/|](|g' \
+  -e 's|](\(\.\./\)*scripts/[a-z]*|](examples|g' \
+  -e 's|](\(\.\./\)*vm/include/|](../../../include/|g'
 
 install: all    ## install below PREFIX=/usr/local; DESTDIR= is put before
 	install -d $(BIN) $(LIB)/pkgconfig $(INC) $(MAN) $(DOC)/modules \
@@ -182,7 +186,8 @@ install: all    ## install below PREFIX=/usr/local; DESTDIR= is put before
 	  -e 's|@LUA@|$(LUA)|' -e 's|@NEEDS@|$(filter-out $(LUA),$(NEEDS))|' \
 	  scripts/neap.pc.in > $(LIB)/pkgconfig/neap.pc
 	install -m 644 doc/neap.1 $(MAN)/neap.1
-	install -m 644 README.md $(wildcard doc/*.md) $(DOC)
+	for f in README.md doc/*.md; do sed $(MOVED) $$f > $(DOC)/$${f##*/} && \
+	  chmod 644 $(DOC)/$${f##*/} || exit 1; done
 	for f in $(wildcard doc/modules/*.md); do \
 	  install -m 644 $$f $(DOC)/modules; done
 	for f in $(wildcard scripts/*.lua scripts/examples/*.lua \

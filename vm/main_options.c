@@ -40,7 +40,7 @@ static const char OPTIONS[] =
     "  --allow-run[=PROGRAM,...], --allow-env[=NAME,...]\n"
     "             programs, and environment variables\n"
     "  --memory-limit=SIZE, --time-limit=SECONDS\n"
-    "             how much memory (64M) and time the script may use\n"
+    "             how much memory (such as 64M) and time the script may use\n"
     "  --version  print the version and end\n"
     "  --help     print this and end\n";
 
@@ -51,7 +51,7 @@ static const char HELP[] =
     "terminal. `neap translate FILE` prints FILE as plain Lua.\n"
     "\n"
     "Environment: LUA_INIT, LUA_PATH and LUA_CPATH, each also with _5_4 at\n"
-    "its end, and NEAP_DEBUG.\n"
+    "its end, NEAP_DEBUG, NEAP_HISTORY, NO_COLOR, UV_THREADPOOL_SIZE.\n"
     "Status: 0; 1 after an error; 130 when interrupted.\n";
 
 void options_print_help(void) {

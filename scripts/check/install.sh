@@ -14,6 +14,14 @@ done
 [ "$("$dir/usr/bin/neap" -e 'print(await asyncio.sleep(0, 42))')" = 42 ] ||
   bad "the installed neap does not run"
 
+# Links of the pages lead to what is there.
+pages=$dir/usr/share/doc/neap
+for page in "$pages"/*.md "$pages"/modules/*.md; do
+  for link in $(grep -o ']([^)#]*' "$page" | cut -c3- | grep -v ://); do
+    [ -e "${page%/*}/$link" ] || bad "no $link, to which ${page#"$pages/"} leads"
+  done
+done
+
 # lua itself finds the module.
 if command -v lua5.4 >/dev/null; then
   [ "$(LUA_CPATH="$dir/usr/lib/lua/5.4/?.so" lua5.4 -e \
