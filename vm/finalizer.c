@@ -23,12 +23,19 @@ static int call_gc(lua_State *L) {
   return 0;
 }
 
-/* Calls call_gc with the object on top of L, which is popped. */
-static void run(lua_State *L, neap_Vm *vm) {
-  lua_State *F = vm->limits->finalizer, *running = vm->running;
+void np_finalize(lua_State *L, lua_CFunction f) {
+  neap_Vm *vm = np_vm(L);
+  lua_State *F, *running = vm->running;
+  if (!np_hooked(vm)) {
+    lua_pushcfunction(L, f);
+    lua_insert(L, -2);
+    lua_call(L, 1, 0);
+    return;
+  }
+  F = vm->limits->finalizer;
   vm->running = F;
   np_limits_enter(vm);
-  lua_pushcfunction(F, call_gc);
+  lua_pushcfunction(F, f);
   lua_xmove(L, F, 1);
   if (lua_pcall(F, 1, 0, 0) != LUA_OK) {
     lua_warning(F, "error in __gc (", 1);
@@ -50,7 +57,7 @@ static int sentinel_gc(lua_State *L) {
   lua_pushnil(L);
   lua_rawset(L, -4); /* it may be given a finalizer again */
   if (np_spent(vm)) return 0;
-  run(L, vm);
+  np_finalize(L, call_gc);
   return 0;
 }
 

@@ -143,11 +143,17 @@ static void report_lost(lua_State *L, int index) {
   lua_settop(L, top);
 }
 
-/* __gc of the sentinel of a failed future */
+static int report_this(lua_State *L) {
+  report_lost(L, 1);
+  return 0;
+}
+
+/* __gc of the sentinel of a failed future: an exception handler, and the
+ * error's __tostring, are a script's. */
 static int sentinel_gc(lua_State *L) {
   lua_settop(L, 1);
   lua_getiuservalue(L, 1, 1);
-  report_lost(L, 2);
+  np_finalize(L, report_this);
   return 0;
 }
 

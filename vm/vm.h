@@ -371,6 +371,10 @@ static inline void np_inside(neap_Vm *vm, np_Outside o) {
   vm->resumes = o.resumes;
 }
 
+/* finalizer.c: calls f with the value on top, which is popped: for finalizers
+ * that may come to code of a script's, which could run for ever there. */
+void np_finalize(lua_State *L, lua_CFunction f);
+
 /* 1 inside of a task, a callback or a run of the loop, where nothing may
  * drive that. */
 static inline int np_is_busy(const neap_Vm *vm) {

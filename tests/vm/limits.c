@@ -510,6 +510,28 @@ static void test_end(void) {
   }
 }
 
+/* What is told of an error that nobody looked at, when it is collected. */
+static void test_lost_error(void) {
+  static const char *const scripts[] = {
+    ("fail(setmetatable({}, {__tostring = function() while true do end end}))\n"
+     "await asyncio.sleep(0) collectgarbage() return 1"),
+    ("asyncio.get_running_loop():set_exception_handler(function()\n"
+     "  while true do end end) fail 'x'\n"
+     "await asyncio.sleep(0) collectgarbage() return 1")};
+  neap_Limits limits = {.size = sizeof limits, .task_instructions = 300000};
+  size_t i;
+  for (i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    Host host;
+    host_open(&host, &limits);
+    (void)run(&host, "function fail(e)\n"
+                     "  asyncio.create_task((async function() error(e) end)())\n"
+                     "end");
+    expect(run(&host, scripts[i]) == LUA_OK, scripts[i]);
+    expect(strstr(host.text, "error in") != NULL, host.text);
+    neap_vm_free(host.vm);
+  }
+}
+
 /* Finalizers work as they do in Lua. */
 static void test_finalizers(void) {
   neap_Limits limits = {.size = sizeof limits, .seconds = 1e6};
@@ -765,6 +787,7 @@ int main(int argc, char **argv) {
   test_life_begins();
   test_callback();
   test_end();
+  test_lost_error();
   test_finalizers();
   test_memory();
   test_buffers();
