@@ -665,11 +665,10 @@ static int error_new(lua_State *L) {
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_pushnil(L);
     while (lua_next(L, 2) != 0) {
-      const char *option = lua_type(L, 3) == LUA_TSTRING ?
-                           lua_tostring(L, 3) : "?";
+      const char *option = luaL_tolstring(L, 3, NULL);
       if (strcmp(option, "code") != 0 && strcmp(option, "cause") != 0)
-        return luaL_error(L, "unknown option '%s' for Error.new", option);
-      lua_pop(L, 1);
+        return np_error(L, "unknown option '%s' for Error.new", option);
+      lua_pop(L, 2);
     }
   }
   if (lua_isnil(L, 1)) {

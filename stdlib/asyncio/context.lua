@@ -5,7 +5,7 @@
 -- sharing it. A callback runs in the context of who scheduled it.
 
 local asyncio = asyncio
-local typename = asyncio._typename
+local task_id, typename = asyncio._task_id, asyncio._typename
 
 local ContextVar = {}
 ContextVar.__index = ContextVar
@@ -44,20 +44,22 @@ function ContextVar:set(value)
   if not self.name then asyncio._misuse "set needs a ContextVar" end
   local old = context()[self]
   with(self, value)
-  local token = {var = self, used = false}
+  local token = {var = self, task = task_id(), used = false}
   if old then token.old = old[1] else token.old = NONE end
   return token
 end
 
 --- var:reset(token)
 --
--- Puts back what was before that `set`. *Raises* when the token is used twice
--- or is another variable's.
+-- Puts back what was before that `set`. *Raises* when the token is used twice,
+-- or is another variable's or another task's.
 function ContextVar:reset(token)
   if type(token) ~= "table" or token.var ~= self then
     asyncio._misuse("the token is of another context variable")
   elseif token.used then
     asyncio._misuse("the token was used already")
+  elseif token.task ~= task_id() then
+    asyncio._misuse("the token is of another task")
   end
   token.used = true
   with(self, token.old)

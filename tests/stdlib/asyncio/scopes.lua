@@ -166,6 +166,22 @@ case("V06: default, set and reset, and a call shares its caller's values",
   log(var:get())
 end)
 
+case("V07: a token is good once, and for its variable in its task",
+    "misuse / misuse / misuse / 1 / d / misuse", async function()
+  local var = asyncio.ContextVar("var", "d")
+  local other = asyncio.ContextVar "other"
+  local token = var:set(1)
+  log(fails(other.reset, other, token))
+  log(fails(var.reset, var, "token"))
+  await asyncio.create_task((async function()
+    log(fails(var.reset, var, token))
+  end)())
+  log(var:get())
+  var:reset(token)
+  log(var:get())
+  log(fails(var.reset, var, token))
+end)
+
 case("V08: a callback sees the values of the moment it was asked for",
     "cb x", async function()
   local var = asyncio.ContextVar("var", "d")
