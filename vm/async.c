@@ -457,7 +457,7 @@ void np_rest_make(lua_State *L) {
 
 /* == Calls of C functions ============================================= */
 
-static int call_c_done(lua_State *L, int status, lua_KContext ctx) {
+static int called_c(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   return lua_gettop(L);
@@ -467,17 +467,17 @@ static int call_c_done(lua_State *L, int status, lua_KContext ctx) {
  * Calls upvalue 1, a C function, for the prelude, so that what it says of its
  * arguments names neither the prelude's line nor the prelude's variable.
  */
-int np_call_c(lua_State *L) {
+static int call_c(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
-  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, call_c_done);
+  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, called_c);
   return lua_gettop(L);
 }
 
 /* Puts it in front of the function on top if that is one in C. */
 static void guard_c(lua_State *L) {
   if (lua_iscfunction(L, -1) && lua_tocfunction(L, -1) != async_call)
-    lua_pushcclosure(L, np_call_c, 1);
+    lua_pushcclosure(L, call_c, 1);
 }
 
 /* == Awaiting ========================================================= */
@@ -575,11 +575,7 @@ static int method_callee(lua_State *L) {
                   luaL_typename(L, 1), lua_tostring(L, 2));
 }
 
-int np_is_complaint(lua_CFunction f) {
-  return f == nil_callee || f == method_object || f == method_callee;
-}
-
-int np_await_begin(lua_State *L) {
+static int await_begin(lua_State *L) {
   np_Future *f;
   luaL_checkany(L, 1);
   lua_settop(L, 1);
@@ -603,6 +599,12 @@ int np_await_begin(lua_State *L) {
   lua_insert(L, 1);
   lua_insert(L, 2);
   return 3;
+}
+
+int np_is_word(lua_CFunction f) {
+  return f == call_c || f == calls_index || f == nil_callee ||
+         f == method_object || f == method_callee || f == await_begin ||
+         f == co_misuse;
 }
 
 static int pass(lua_State *L) { return lua_gettop(L); }
@@ -667,7 +669,7 @@ static void open_calls(lua_State *L) {
 static void open_prelude(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   load_lua(L, prelude, sizeof prelude - 1);
-  lua_pushcfunction(L, np_await_begin);
+  lua_pushcfunction(L, await_begin);
   lua_pushcfunction(L, method_object);
   lua_pushcfunction(L, method_callee);
   np_push(L, vm, NP_R_CALLS);

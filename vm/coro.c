@@ -315,7 +315,7 @@ int np_base_yields(lua_CFunction f);
 /* 1 if `f` is a C function that an await can pass. */
 int np_yields(lua_CFunction f) {
   return f == co_resume || f == co_wrapped || f == np_task_main ||
-         f == np_future_await || f == np_call_c || np_base_yields(f);
+         f == np_future_await || np_is_word(f) || np_base_yields(f);
 }
 
 void np_coro_open(lua_State *L) {

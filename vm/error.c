@@ -81,7 +81,7 @@ void np_where(lua_State *L, int level) {
 
 /* The machine's, between a call and its await; the function is on top. */
 static int is_between(lua_State *L, const lua_Debug *ar) {
-  return np_internal(ar->source) || lua_tocfunction(L, -1) == np_call_c;
+  return np_internal(ar->source) || np_is_word(lua_tocfunction(L, -1));
 }
 
 void np_where_called(lua_State *L, int level) {
@@ -335,8 +335,8 @@ void np_function_name(lua_State *L, const lua_Debug *ar) {
 static int frame_hidden(lua_State *L, const lua_Debug *ar) {
   lua_CFunction f = lua_tocfunction(L, -1);
   return is_between(L, ar) || f == np_task_main ||
-         f == np_future_await || f == np_await_begin || f == np_coro_body ||
-         f == np_base_misuse || np_is_complaint(f) ||
+         f == np_future_await || f == np_coro_body ||
+         f == np_base_misuse ||
          strncmp(ar->source, "=stdlib/arguments/", 18) == 0;
 }
 

@@ -27,24 +27,54 @@ static const int values[] = {NP_R_CALLS, NP_R_AWAIT, NP_R_METHOD,
 
 /* == Loading text ===================================================== */
 
+/* Which of the words the upvalue `name` is behind, or NWORDS. */
+static int word_of(const char *name) {
+  size_t n = strlen(name);
+  int w;
+  for (w = 0; w < NWORDS && name[0] == '_'; w++) {
+    size_t k = strlen(words[w]);
+    if (n >= k + 2 && strcmp(name + n - k, words[w]) == 0 &&
+        name[n - k - 1] == '_')
+      return w;
+  }
+  return NWORDS;
+}
+
+/*
+ * Which upvalue of the function on top is its environment, or 0: the first, as
+ * in Lua, if that is not behind a word, as in an inner function that was
+ * dumped.
+ */
+static int env_place(lua_State *L) {
+  const char *name = lua_getupvalue(L, -1, 1);
+  int i;
+  if (name == NULL) return 0;
+  lua_pop(L, 1);
+  if (word_of(name) == NWORDS) return 1;
+  for (i = 2; (name = lua_getupvalue(L, -1, i)) != NULL; i++) {
+    lua_pop(L, 1);
+    if (strcmp(name, "_ENV") == 0) return i;
+  }
+  return 0;
+}
+
 /* Gives a loaded binary chunk, on top, the functions behind the words. */
 static void mend_upvalues(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   const char *name;
-  int i, w, count = 0, unnamed = 0;
+  int i, w, env = env_place(L), count = 0, unnamed = 0;
   for (i = 1; (name = lua_getupvalue(L, -1, i)) != NULL; i++) {
     lua_pop(L, 1);
     count++;
     if (strcmp(name, "(no name)") == 0) unnamed++;
-    if (name[0] != '_') continue;
-    for (w = 0; w < NWORDS; w++) {
-      size_t n = strlen(name), k = strlen(words[w]);
-      if (n < k + 2 || strcmp(name + n - k, words[w]) != 0 ||
-          name[n - k - 1] != '_')
-        continue;
-      np_push(L, vm, values[w]);
-      lua_setupvalue(L, -2, i);
-    }
+    w = word_of(name);
+    if (w == NWORDS) continue;
+    np_push(L, vm, values[w]);
+    lua_setupvalue(L, -2, i);
+  }
+  if (env > 1) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_setupvalue(L, -2, env);
   }
   if (count != NWORDS + 1 || unnamed != count) return;
   for (w = 0; w < NWORDS; w++) { /* stripped: a whole chunk, by the order */
@@ -433,14 +463,15 @@ int np_loadfile(lua_State *L, const char *filename, const char *mode) {
 
 /* Ends load and loadfile: the environment is at `env` unless 0. */
 static int load_result(lua_State *L, int status, int env) {
+  int place;
   if (status != LUA_OK) {
     lua_pushnil(L);
     lua_insert(L, -2);
     return 2;
   }
-  if (env != 0) { /* it may be nil */
+  if (env != 0 && (place = env_place(L)) != 0) { /* it may be nil */
     lua_pushvalue(L, env);
-    if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1);
+    (void)lua_setupvalue(L, -2, place);
   }
   return 1;
 }

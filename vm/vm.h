@@ -675,12 +675,6 @@ int np_future_values(lua_State *L, int index);
 /* async function body: waits for the future at 1. */
 int np_future_await(lua_State *L);
 
-/* 1 for what raises in place of a call that the translator wrote. */
-int np_is_complaint(lua_CFunction f);
-
-/* begin(v) -> f, ...: what to call for `await v` */
-int np_await_begin(lua_State *L);
-
 /* Puts `link` at the end of the future's list, or takes it out. */
 void np_link(np_Future *f, np_Link *link);
 void np_unlink(np_Link *link);
@@ -752,8 +746,8 @@ void np_site_push(lua_State *L, int line, uint32_t source);
 /* 1 if the source name is one of the machine's own pieces of Lua. */
 int np_internal(const char *source);
 
-/* Between the prelude and a C function that it calls; not for tracebacks. */
-int np_call_c(lua_State *L);
+/* 1 if `f` is of what the words become; not for tracebacks. */
+int np_is_word(lua_CFunction f);
 
 /* 1 if it is the Lua half of a module of the build. */
 int np_is_half(const char *source);

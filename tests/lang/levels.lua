@@ -65,3 +65,19 @@ says(function() await t.m.none:get() end)
 debug.setmetatable(5, {__index = {double = function(n) return
   asyncio.sleep(0, n * 2) end}})
 print(await t.number:double())  --> 10
+
+-- and what the words become is in no traceback
+local function lines(f)
+  local _, text = xpcall(f, debug.traceback)
+  print((text:match "stack traceback:\n\t([^\n]*)":gsub("^tests/lang/", "")))
+end
+lines(function() await nosuch() end)
+--> levels.lua:74: in function <tests/lang/levels.lua:74>
+lines(function() await t.number() end)
+--> levels.lua:76: in function <tests/lang/levels.lua:76>
+lines(function() await t.number:get() end)
+--> levels.lua:78: in function <tests/lang/levels.lua:78>
+local used = async_fails(1)
+pcall(await, used)
+lines(function() used() end)
+--> levels.lua:82: in function <tests/lang/levels.lua:82>

@@ -41,6 +41,16 @@ local full = string.dump(load [[
 ]])
 print(load(full)())  --> 3 4 5
 
+-- an inner function, whose environment is not its first upvalue
+local inner = load(string.dump(function(x)
+  return await asyncio.sleep(0, x)
+end))
+print(inner "dumped")  --> dumped
+print(pcall(load(string.dump(function() return await f() end), "=d", "b",
+  {f = one})))  --> true 1
+print(load(string.dump(function(g) return await g() end), "=d", "b", {})(one))
+--> 1
+
 -- chunk names and lines in messages
 local f = load("\n\nreturn await nosuch()", "@file.lua")
 print(pcall(f))
