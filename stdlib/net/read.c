@@ -247,7 +247,7 @@ static int stream_read_exactly(lua_State *L) { return exactly(L, 1); }
 /* == read_line ======================================================== */
 
 static int give_line(lua_State *L, np_Stream *s, int met) {
-  if (met > 0) return take(L, s, s->want.found - 1, 1);
+  if (met > 0) return take(L, s, s->want.n - 1, 1);
   if (met < 0) return overrun(L, s, "read_line", "line");
   end_check(L, s, "read_line");
   if (unread(s) > 0) return take(L, s, unread(s), 0);
@@ -287,7 +287,7 @@ static int stream_read_line(lua_State *L) { return line(L, 1); }
 /* == read_until ======================================================= */
 
 static int give_part(lua_State *L, np_Stream *s, int met) {
-  if (met > 0) return take(L, s, s->want.found, 0);
+  if (met > 0) return take(L, s, s->want.n, 0);
   if (met < 0) return overrun(L, s, "read_until", "part");
   end_check(L, s, "read_until");
   if (unread(s) > 0) return incomplete(L, s, "read_until", 0);

@@ -7,9 +7,11 @@
  */
 #include <errno.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "address.h"
@@ -62,13 +64,15 @@ const neap_Class np_stream_class = {"neap.Stream", stream_close, NULL};
 
 int np_stream_part(np_Stream *s) {
   np_Want *w = &s->want;
-  size_t size;
+  size_t size, length;
   const char *data = np_stream_data(s, &size), *at = NULL;
   if (size > w->scanned)
     at = memmem(data + w->scanned, size - w->scanned, w->sep, w->need);
   if (at != NULL) {
-    w->found = (size_t)(at - data) + w->need;
-    return (size_t)(at - data) <= w->n ? 1 : -1;
+    length = (size_t)(at - data);
+    if (length > w->n) return -1;
+    w->n = length + w->need;
+    return 1;
   }
   if (size < w->need) return 0;
   w->scanned = size - w->need + 1;
@@ -85,6 +89,35 @@ static size_t wanted(const np_Stream *s) {
   have = np_buf_size(&s->own);
   if (w->need < have + NP_STREAM_SPACE) return 0;
   return w->need - have < STEP ? w->need - have : STEP;
+}
+
+/* == Its descriptor ==================================================== */
+
+/*
+ * -1 if libuv has none, or has closed it, which the host may do. What else
+ * libuv knows lies in other lines of the cache than what is ours.
+ */
+static int fd_of(np_Stream *s) {
+  uv_os_fd_t fd;
+  if (uv_is_closing(&s->uv.any)) return -1;
+  if (s->fd < 0 && uv_fileno(&s->uv.any, &fd) == 0) s->fd = fd;
+  return s->fd;
+}
+
+int np_stream_try(np_Stream *s, const uv_buf_t *bufs, int n) {
+  int fd = fd_of(s);
+  ssize_t sent;
+  if (s->queued > 0) return UV_EAGAIN;
+  if (s->kind != NP_STREAM_TCP || fd < 0) /* a pipe may go one way only */
+    return uv_try_write(&s->uv.stream, bufs, (unsigned)n);
+  if (n > IOV_MAX) n = IOV_MAX;
+  do
+    sent = n == 1 ? write(fd, bufs->base, bufs->len)
+                  : writev(fd, (const struct iovec *)bufs, n);
+  while (sent < 0 && errno == EINTR);
+  if (sent >= 0) return (int)sent; /* the system writes no more at a time */
+  if (errno == EWOULDBLOCK || errno == ENOBUFS) return UV_EAGAIN;
+  return uv_translate_sys_error(errno);
 }
 
 /* == What comes in ==================================================== */
@@ -186,10 +219,10 @@ static void ready_guess(np_Stream *s) {
 
 ssize_t np_stream_read(np_Stream *s, char *to, size_t size) {
   uint8_t guessed = s->ready;
-  uv_os_fd_t fd;
   ssize_t n;
+  int fd;
   if (s->reading && !s->ready) return UV_EAGAIN;
-  if (s->burst >= BURST || uv_fileno(&s->uv.any, &fd) < 0) return UV_EAGAIN;
+  if (s->burst >= BURST || (fd = fd_of(s)) < 0) return UV_EAGAIN;
   s->ready = 0;
   do n = read(fd, to, size);
   while (n < 0 && errno == EINTR);
@@ -298,6 +331,7 @@ np_Stream *np_stream_new(lua_State *L, int kind) {
   neap_handle_count(L, &s->handle, NEAP_KIND_SOCKET);
   s->net = net;
   s->kind = (uint8_t)kind;
+  s->fd = -1;
   s->reader.what = "read";
   s->reader.detail = reader_detail;
   if (kind == NP_STREAM_TCP)

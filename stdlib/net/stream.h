@@ -44,10 +44,10 @@ typedef struct np_Net {
 /* What must have come before the reading task goes on. */
 typedef struct np_Want {
   size_t need;     /* so many bytes; if there is a `sep`, its length */
-  size_t n;        /* the most that is given, or that precedes `sep` */
+  size_t n;        /* the most that is given, or that precedes `sep`; if that
+                      is there, what goes up to its end */
   const char *sep; /* lent by the task's stack, or NULL */
   size_t scanned;  /* unread bytes known not to begin a `sep` */
-  size_t found;    /* length of what ends with `sep`, if it is there */
 } np_Want;
 
 #define NP_WANT_ALL SIZE_MAX /* the need of who reads to the end */
@@ -64,6 +64,8 @@ typedef struct np_Stream {
   np_Buf own;       /* unread bytes */
   int end;          /* nothing more comes: UV_EOF, or why */
   int broken;       /* why nothing can be written any more */
+  int fd;           /* -1 until it is needed: np_stream_fd */
+  uint32_t queued;  /* writes that libuv has */
   uint16_t burst;   /* operations since its task last waited */
   uint8_t kind;
   uint8_t reading;  /* libuv reads, or tells */
@@ -150,6 +152,12 @@ int np_stream_listen(np_Stream *s);
 void np_stream_deliver(np_Stream *s, size_t n, int end);
 
 /* == Outgoing ========================================================= */
+
+/*
+ * Writes what the socket takes at once: the number of bytes, UV_EAGAIN if that
+ * is none or others are before us, or why nothing can be written any more.
+ */
+int np_stream_try(np_Stream *s, const uv_buf_t *bufs, int n);
 
 /* Sends bytes that no task waits for. If the socket does not take them now,
  * the rest is copied and sent later, or dropped unless `may_wait`. */

@@ -66,6 +66,7 @@ static int outcome(const np_Stream *s, int status) {
 static void on_written(uv_write_t *request, int status) {
   np_Write *w = (np_Write *)request;
   np_Stream *s = w->stream;
+  s->queued--;
   if (status < 0 && s->broken == 0) s->broken = status;
   for (size_t i = 0; i < w->nheld; i++) w->held[i]->writes--;
   (void)neap_wake(&w->wait, outcome(s, status));
@@ -117,6 +118,7 @@ static np_Write *copy_queue(np_Stream *s, const char *data, size_t n,
     copy_free(w);
     return NULL;
   }
+  s->queued++;
   neap_handle_pin(&s->handle);
   return w;
 }
@@ -125,7 +127,7 @@ void np_stream_send(np_Stream *s, const char *data, size_t n, int may_wait) {
   uv_buf_t buf = {.base = (char *)data, .len = n};
   int sent, err = 0;
   if (s->broken < 0 || s->shut) return;
-  sent = uv_try_write(&s->uv.stream, &buf, 1);
+  sent = np_stream_try(s, &buf, 1);
   if (sent < 0 && sent != UV_EAGAIN) err = sent;
   if (sent < 0) sent = 0;
   if (err == 0 && may_wait && (size_t)sent < n)
@@ -225,6 +227,7 @@ static int write_submit(np_Write *w, uv_buf_t *bufs, int n, size_t rest) {
   err = uv_write(&w->request, &w->stream->uv.stream, bufs, (unsigned)n,
                  on_written);
   if (err < 0) return err;
+  w->stream->queued++;
   neap_handle_pin(&w->stream->handle);
   for (size_t i = 0; i < w->nheld; i++) w->held[i]->writes++;
   return 0;
@@ -270,7 +273,7 @@ static int write_rest(lua_State *L, np_Stream *s, uv_buf_t *bufs, int n,
 
 /* How much the socket takes at once: 0 if others are before us. */
 static size_t write_now(lua_State *L, np_Stream *s, uv_buf_t *bufs, int n) {
-  int sent = uv_try_write(&s->uv.stream, bufs, (unsigned)n);
+  int sent = np_stream_try(s, bufs, n);
   if (sent >= 0) return (size_t)sent;
   if (sent == UV_EAGAIN) return 0;
   s->broken = sent;
@@ -304,7 +307,7 @@ static int tls_write(lua_State *L, np_Stream *s, const uv_buf_t *bufs,
   int sent = 0, err = tls_room(L, s, sum);
   if (err == 0) err = np_tls_encrypt(s, bufs, n, &out);
   if (err < 0) return np_stream_fail(L, s, err, "write");
-  if (s->burst++ < BURST) sent = uv_try_write(&s->uv.stream, &out, 1);
+  if (s->burst++ < BURST) sent = np_stream_try(s, &out, 1);
   if (sent == UV_EAGAIN) sent = 0;
   if (sent < 0)
     err = sent;

@@ -128,6 +128,26 @@ test("buffers are read into and written", async function()
   end, echo_buffer)
 end)
 
+-- The client's first line comes together with the end of its handshake.
+test("what comes with the handshake answers the read that began it",
+     async function()
+  local server <close> = net.listen{tls = identity "good"}
+  local port = server:sockname().port
+  local async function talk()
+    local conn <close> = connect(port)
+    await conn:write("hello\n")
+    equal(await conn:read(), nil)
+  end
+  for _, name in ipairs {"read_line", "read_until", "read_exactly", "read"} do
+    local argument = ({read_until = "\n", read_exactly = 6})[name]
+    local talking = asyncio.create_task(talk())
+    local conn <close> = await server:accept()
+    equal((await conn[name](conn, argument)):match "%l+", "hello")
+    await conn:shutdown()
+    await talking
+  end
+end)
+
 test("a write of many strings comes in one piece", async function()
   with_server(identity "good", function(port)
     local conn <close> = connect(port)
