@@ -324,7 +324,10 @@ static int read_line(Host *host, lua_State *L, int first) {
   if (length < 0) return 0;
   if (length > 0 && host->line[length - 1] == '\n') length--;
   lua_pushlstring(L, host->line, (size_t)length);
-  if (!isatty(STDIN_FILENO)) puts(lua_tostring(L, -1));
+  if (!isatty(STDIN_FILENO)) {
+    puts(lua_tostring(L, -1));
+    fflush(stdout); /* before what the line may write to stderr */
+  }
   return 1;
 }
 

@@ -50,6 +50,13 @@ test("each line has locals of its own", function()
     "local a = 1\na\nlocal b = 2; print(b)\n")
 end)
 
+test("a line stands before what it writes to stderr", function()
+  local path = cli.path "both"
+  run{"-i", input = "io.stderr:write 'told'\n",
+    redirect = (">>%s 2>>%s"):format(path, path)}
+  has(cli.read(path), "> io.stderr:write 'told'\ntold")
+end)
+
 test("an error is told without a name and does not end it", function()
   local out, err = session "error 'x'\n1\n"
   equal(out, "> error 'x'\n> 1\n1\n> \n")
