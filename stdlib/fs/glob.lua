@@ -3,7 +3,7 @@ glob.lua - require "neap.fs.glob": the paths that match a pattern.
 
 A pattern is first replaced by those that its braces stand for. Each of them
 is a list of parts, one for each name of a path: a name to be taken as it is,
-`**`, or a Lua pattern.
+`**`, or the pieces of a pattern.
 ]]
 
 local core = require "neap.fs.core"
@@ -60,23 +60,39 @@ end
 
 local function escape(text) return (text:gsub("%p", "%%%0")) end
 
--- A class at `i` as a class of Lua's, and where it ends.
-local function class(part, i)
-  local negated, from = part:match("^%[([!^]?)()", i)
-  local close = part:find("]", from + 1, true)
-  if not close then return nil end
-  local inside = part:sub(from, close - 1):gsub("[%%%]%[^]", "%%%0")
-  return "[" .. (negated ~= "" and "^" or "") .. inside .. "]", close
+-- One byte of a class, which may be after a backslash, and where it ends.
+local function member(part, at)
+  if part:find("^\\.", at) then at = at + 1 end
+  return part:byte(at), at + 1
 end
 
+-- A class at `i` as a class of Lua's, and where it ends.
+local function class(part, i)
+  local negated, at = part:match("^%[([!^]?)()", i)
+  local first, set = at, {}
+  while at == first or part:sub(at, at) ~= "]" do
+    if at > #part then return nil end
+    local low, high
+    low, at = member(part, at)
+    high = low
+    if part:find("^%-[^%]]", at) then high, at = member(part, at + 1) end
+    for byte = low, high do set[#set + 1] = string.char(byte) end
+  end
+  if #set == 0 then return negated ~= "" and "." or "[^\0-\255]", at end
+  return "[" .. (negated ~= "" and "^" or "") .. escape(table.concat(set)) ..
+    "]", at
+end
+
+-- A part is cut at its stars. What is between them is a Lua pattern for so
+-- many bytes, so that names are matched without going back: `*a*a*a*b` takes
+-- no longer than it must.
 local function compile(part, dot)
-  local out, name, i, magic = {"^"}, {}, 1, false
+  local pieces, piece = {}, {text = "", bytes = 0}
+  local name, i, magic = {}, 1, false
   while i <= #part do
     local c = part:sub(i, i)
     local item
-    if c == "*" then
-      item = ".*"
-    elseif c == "?" then
+    if c == "?" then
       item = "."
     elseif c == "[" then
       local found, close = class(part, i)
@@ -84,17 +100,20 @@ local function compile(part, dot)
     elseif c == "\\" and i < #part then
       i = i + 1
       c = part:sub(i, i)
+    elseif c == "*" then
+      pieces[#pieces + 1] = piece
+      piece = {text = "", bytes = -1}
+      item = ""
     end
     magic = magic or item ~= nil
-    out[#out + 1] = item or escape(c)
+    piece.text = piece.text .. (item or escape(c))
+    piece.bytes = piece.bytes + 1
     name[#name + 1] = c
     i = i + 1
   end
   if not magic then return {name = table.concat(name)} end
-  out[#out + 1] = "$"
-  return {
-    pattern = table.concat(out), dot = dot or part:sub(1, 1) == ".",
-  }
+  pieces[#pieces + 1] = piece
+  return {pieces = pieces, dot = dot or part:sub(1, 1) == "."}
 end
 
 -- The parts of a pattern without braces, and where it starts.
@@ -156,9 +175,23 @@ local function give(search, path, type)
   coroutine.yield(path)
 end
 
+-- Takes each piece where it is first; the last one is at the end.
+local function fits(pieces, name)
+  local last, at = #pieces, 1
+  for i = 1, last - 1 do
+    local anchor = i == 1 and "^" or ""
+    local _, to = name:find(anchor .. pieces[i].text, at)
+    if not to then return false end
+    at = to + 1
+  end
+  local from = #name - pieces[last].bytes + 1
+  return from >= at and (last > 1 or from == 1) and
+    name:find("^" .. pieces[last].text, from) ~= nil
+end
+
 local function matches(part, name)
   if name:sub(1, 1) == "." and not part.dot then return false end
-  return part.any or name:find(part.pattern) ~= nil
+  return part.any or fits(part.pieces, name)
 end
 
 local function each(search, base, f)
@@ -186,7 +219,7 @@ end
 -- `**`, and the part after it in the same reading if that is a pattern.
 local function visit_any(search, base, i)
   local any, after = search.parts[i], search.parts[i + 1]
-  local together = after and after.pattern
+  local together = after and after.pieces
   if after and not together then visit(search, base, i + 1) end
   each(search, base, function(name, type)
     local path = join(base, name)
@@ -205,7 +238,7 @@ function visit(search, base, i)
   local part = search.parts[i]
   if part.any then
     visit_any(search, base, i)
-  elseif part.pattern then
+  elseif part.pieces then
     each(search, base, function(name, type)
       if matches(part, name) then
         matched(search, join(base, name), type, i)

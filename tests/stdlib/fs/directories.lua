@@ -184,6 +184,40 @@ test("glob", async function()
   equal(await fs.glob "/", {"/"})
 end)
 
+test("classes of every form", async function()
+  local dir <close> = await fs.temp_dir()
+  local names = {"]", "a", "b", "%", "^", "-", "\\", "!"}
+  for _, name in ipairs(names) do await fs.write_file(dir:path(name), "") end
+  local cases = {
+    ["[]a]"] = {"]", "a"},
+    ["[\\]a]"] = {"]", "a"},
+    ["[!]a-z^-]"] = {"!", "%", "\\"},
+    ["[]-a]"] = {"]", "^", "a"},
+    ["[a-\\b]"] = {"a", "b"},
+    ["[%a]"] = {"%", "a"},
+    ["[\\\\^]"] = {"\\", "^"},
+    ["[b-a]"] = {},
+    ["[!b-a]"] = sorted(names),
+    ["[a"] = {},
+  }
+  for pattern, wanted in pairs(cases) do
+    local found = sorted(await fs.glob(pattern, {root = dir:path()}))
+    equal(table.concat(found, " "), table.concat(wanted, " "))
+  end
+end)
+
+test("a glob with many stars does not go back and forth", async function()
+  local dir <close> = await fs.temp_dir()
+  local name = ("a"):rep(250)
+  await fs.write_file(dir:path(name), "")
+  local root = {root = dir:path()}
+  equal(await fs.glob(("*a"):rep(100) .. "*b", root), {})
+  equal(await fs.glob(("*a"):rep(250) .. "*", root), {name})
+  equal(await fs.glob(("*a"):rep(251), root), {})
+  equal(await fs.glob("a*" .. name:sub(2), root), {name})
+  equal(await fs.glob("a*" .. name, root), {})
+end)
+
 test("glob starts in the current directory", async function()
   local found = sorted(await fs.glob "stdlib/fs/f*.lua")
   equal(found, {"stdlib/fs/fs.lua"})
