@@ -194,11 +194,12 @@ end
 function net.tls_context(options) return tls().new_context(options) end
 
 local tcp_options = {
-  host = arguments.name, port = remote_port, timeout = arguments.seconds,
-  nodelay = arguments.boolean, tls = tls_options,
+  timeout = arguments.seconds, nodelay = arguments.boolean, tls = tls_options,
   server_hostname = arguments.name, family = address_family,
   servers = server_list,
 }
+local host_options = {host = arguments.name, port = remote_port}
+for name, check in pairs(tcp_options) do host_options[name] = check end
 local path_options = {
   path = socket_path, timeout = arguments.seconds, tls = tls_options,
   server_hostname = arguments.name,
@@ -323,10 +324,13 @@ async function net.connect(host, port, options)
   if options.path ~= nil then
     arguments.options("connect", options, path_options)
   else
-    arguments.options("connect", options, tcp_options)
+    arguments.options("connect", options, host_options)
     -- What is missing is of a wrong type.
     arguments.check("connect", "host", options.host, arguments.name)
     arguments.check("connect", "port", options.port, remote_port)
+  end
+  if options.server_hostname and options.tls == nil then
+    misuse("connect", "server_hostname without tls")
   end
   return connect(options)
 end

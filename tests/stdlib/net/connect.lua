@@ -106,6 +106,15 @@ test("wrong arguments are named, with the caller's line", async function()
   wrong("resolve: host must be a string, not nil", net.resolve)
 end)
 
+test("connect takes nothing in vain", async function()
+  wrong("connect: unknown option 'host'", net.connect, "127.0.0.1", 1,
+    {host = "::1"})
+  wrong("connect: server_hostname without tls", net.connect, "127.0.0.1", 1,
+    {server_hostname = "a.example"})
+  wrong("connect: server_hostname without tls", net.connect,
+    {path = "/nowhere", server_hostname = "a.example"})
+end)
+
 test("a mistake has the line of the call", async function()
   local ok, e = pcall(function()
     await net.connect("127.0.0.1", 70000)
