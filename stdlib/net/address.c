@@ -1,6 +1,7 @@
 /*
  * address.c - socket addresses, from Lua and to Lua: see address.h.
  */
+#include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <uv.h>
 
 #include "address.h"
+#include "neap.h"
 
 /* Abstract names begin with a NUL, others may end with one. */
 static size_t path_size(const struct sockaddr_un *name, socklen_t size) {
@@ -56,6 +58,14 @@ void np_address_push(lua_State *L, const struct sockaddr_storage *name,
   lua_setfield(L, -2, "host");
 }
 
+void np_address_push_own(lua_State *L, int fd, const char *what) {
+  struct sockaddr_storage name;
+  socklen_t size = sizeof name;
+  if (getsockname(fd, (struct sockaddr *)&name, &size) < 0)
+    neap_fail(L, uv_translate_sys_error(errno), "%s", what);
+  np_address_push(L, &name, size);
+}
+
 socklen_t np_address_parse(const char *host, int port,
                            struct sockaddr_storage *to) {
   void *at = to;
@@ -92,6 +102,14 @@ void np_address_write(const struct sockaddr_storage *name, socklen_t size,
     (void)snprintf(text, room, "%.*s", (int)path_size(un, size),
                    un->sun_path);
   }
+}
+
+void np_address_write_own(int fd, char *text, size_t room) {
+  struct sockaddr_storage name;
+  socklen_t size = sizeof name;
+  *text = '\0';
+  if (getsockname(fd, (struct sockaddr *)&name, &size) == 0)
+    np_address_write(&name, size, text, room);
 }
 
 void np_address_text(lua_State *L, const char *host, int port) {

@@ -123,11 +123,7 @@ static int take(Server *v) {
 
 static void accept_detail(const neap_Wait *w, char *text, size_t size) {
   const char *at = (const char *)w - offsetof(Server, acceptor);
-  const Server *v = (const Server *)(const void *)at;
-  struct sockaddr_storage name;
-  socklen_t length = sizeof name;
-  if (getsockname(v->fd, (struct sockaddr *)&name, &length) == 0)
-    np_address_write(&name, length, text, size);
+  np_address_write_own(((const Server *)(const void *)at)->fd, text, size);
 }
 
 static int wait_ready(Server *v) {
@@ -340,11 +336,7 @@ int np_net_server_tls(lua_State *L) {
  */
 static int server_sockname(lua_State *L) {
   Server *v = neap_handle_check(L, 1, &np_server_class);
-  struct sockaddr_storage name;
-  socklen_t size = sizeof name;
-  if (getsockname(v->fd, (struct sockaddr *)&name, &size) < 0)
-    return neap_fail(L, uv_translate_sys_error(errno), "sockname");
-  np_address_push(L, &name, size);
+  np_address_push_own(L, v->fd, "sockname");
   return 1;
 }
 

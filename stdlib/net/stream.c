@@ -413,14 +413,10 @@ static int stream_peername(lua_State *L) {
 /* stream:sockname() -> {host=, port=} or {path=} */
 static int stream_sockname(lua_State *L) {
   np_Stream *s = np_stream_check(L);
-  struct sockaddr_storage name;
-  socklen_t size = sizeof name;
   uv_os_fd_t fd = -1;
   int err = uv_fileno(&s->uv.any, &fd);
-  if (err == 0 && getsockname(fd, (struct sockaddr *)&name, &size) < 0)
-    err = uv_translate_sys_error(errno);
   if (err < 0) return neap_fail(L, err, "sockname");
-  np_address_push(L, &name, size);
+  np_address_push_own(L, fd, "sockname");
   return 1;
 }
 

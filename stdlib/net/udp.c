@@ -374,18 +374,6 @@ static int udp_set_multicast_interface(lua_State *L) {
   return result(L, failed, what);
 }
 
-static int name_push(lua_State *L, int peer, const char *what) {
-  Udp *u = check(L);
-  struct sockaddr_storage name;
-  socklen_t size = sizeof name;
-  struct sockaddr *at = (struct sockaddr *)&name;
-  int failed = peer ? getpeername(u->fd, at, &size)
-                    : getsockname(u->fd, at, &size);
-  if (failed < 0) return result(L, failed, what);
-  np_address_push(L, &name, size);
-  return 1;
-}
-
 /**
  * udp:sockname() -> table
  * udp:peername() -> table
@@ -394,8 +382,21 @@ static int name_push(lua_State *L, int peer, const char *what) {
  *
  * As for streams.
  */
-static int udp_sockname(lua_State *L) { return name_push(L, 0, "sockname"); }
-static int udp_peername(lua_State *L) { return name_push(L, 1, "peername"); }
+static int udp_sockname(lua_State *L) {
+  np_address_push_own(L, check(L)->fd, "sockname");
+  return 1;
+}
+
+/* udp:peername() -> table */
+static int udp_peername(lua_State *L) {
+  Udp *u = check(L);
+  struct sockaddr_storage name;
+  socklen_t size = sizeof name;
+  int failed = getpeername(u->fd, (struct sockaddr *)&name, &size);
+  if (failed < 0) return result(L, failed, "peername");
+  np_address_push(L, &name, size);
+  return 1;
+}
 
 /* == Opening =========================================================== */
 
@@ -412,11 +413,7 @@ static int permit_bind(lua_State *L) {
 
 static void receiver_detail(const neap_Wait *w, char *text, size_t size) {
   const char *at = (const char *)w - offsetof(Udp, receiver);
-  const Udp *u = (const Udp *)(const void *)at;
-  struct sockaddr_storage name;
-  socklen_t length = sizeof name;
-  if (getsockname(u->fd, (struct sockaddr *)&name, &length) == 0)
-    np_address_write(&name, length, text, size);
+  np_address_write_own(((const Udp *)(const void *)at)->fd, text, size);
 }
 
 /* core.udp(address, port, reuse_address, reuse_port) -> Udp, bound */
