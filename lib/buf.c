@@ -75,22 +75,6 @@ void np_buf_consume(np_Buf *b, size_t size) {
   if (b->cap > NP_BUF_KEEP) np_buf_free(b);
 }
 
-ptrdiff_t np_buf_find(const np_Buf *b, const void *what, size_t size,
-                      size_t *scan) {
-  size_t used = np_buf_size(b);
-  const char *data = np_buf_data(b), *found;
-  if (size == 0) return 0;
-  if (used < size || *scan > used - size) return -1;
-  if (size == 1)
-    found = (const char *)memchr(data + *scan, *(const unsigned char *)what,
-                                 used - *scan);
-  else
-    found = (const char *)memmem(data + *scan, used - *scan, what, size);
-  if (found != NULL) return found - data;
-  *scan = used - size + 1;
-  return -1;
-}
-
 void np_buf_free(np_Buf *b) {
   free(b->memory);
   np_buf_init(b);

@@ -57,15 +57,6 @@ void np_buf_consume(np_Buf *b, size_t size);
 /* Drops all. */
 static inline void np_buf_clear(np_Buf *b);
 
-/*
- * Where the `size` bytes `what` first begin, counted from the front, or -1
- * if they are not (all) there yet. `*scan` is where to begin, 0 at first;
- * a search that fails moves it on, so that one for the same bytes, when more
- * have been added, looks at none in vain twice. Set it to 0 after consuming.
- */
-ptrdiff_t np_buf_find(const np_Buf *b, const void *what, size_t size,
-                      size_t *scan);
-
 /* == Inside: only what is inline ====================================== */
 
 static inline void np_buf_init(np_Buf *b) {

@@ -38,16 +38,6 @@ int np_ring_reserve(np_Ring *r, size_t count) {
   return resize(r, slots);
 }
 
-void np_ring_shrink(np_Ring *r) {
-  size_t slots = FIRST;
-  if (np_ring_count(r) == 0) {
-    np_ring_free(r);
-    return;
-  }
-  while (slots < np_ring_count(r)) slots *= 2;
-  if (slots <= r->mask) (void)resize(r, slots); /* or it stays as it is */
-}
-
 void np_ring_free(np_Ring *r) {
   free(r->slot);
   np_ring_init(r);

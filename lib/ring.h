@@ -1,9 +1,9 @@
 /*
  * ring.h - a queue of pointers: first in, first out.
  *
- * np_Ring grows by doubling and never shrinks on its own. Pushing and
- * popping are inline; a push allocates only when the ring is full, so after
- * np_ring_reserve pushes up to that count cannot fail.
+ * np_Ring grows by doubling and never shrinks. Putting in and taking out are
+ * inline and cannot fail; only np_ring_reserve allocates, which is called
+ * beforehand for as many as will be inside.
  */
 #ifndef NP_RING_H
 #define NP_RING_H
@@ -26,10 +26,7 @@ void np_ring_free(np_Ring *r);
 /* Makes room for `count` pointers in all. 0, or -1 when memory is out. */
 int np_ring_reserve(np_Ring *r, size_t count);
 
-/* Puts `p` at the end. 0, or -1 when memory is out. */
-static inline int np_ring_push(np_Ring *r, void *p);
-
-/* The same where room is known to be: it was reserved. */
+/* Puts `p` at the end, where room is known to be: it was reserved. */
 static inline void np_ring_put(np_Ring *r, void *p);
 
 /* Takes the first; NULL when the ring is empty. */
@@ -37,12 +34,6 @@ static inline void *np_ring_pop(np_Ring *r);
 
 /* How many are inside. */
 static inline size_t np_ring_count(const np_Ring *r);
-
-/* Lends the i-th, the first being 0; `i` must be less than the count. */
-static inline void *np_ring_get(const np_Ring *r, size_t i);
-
-/* Gives memory back, but for room for what is inside; cannot fail. */
-void np_ring_shrink(np_Ring *r);
 
 /* == Inside: only what is inline ====================================== */
 
@@ -56,14 +47,6 @@ static inline size_t np_ring_count(const np_Ring *r) {
   return r->tail - r->head;
 }
 
-static inline int np_ring_push(np_Ring *r, void *p) {
-  if (np_ring_count(r) == r->mask + 1 &&
-      np_ring_reserve(r, np_ring_count(r) + 1) < 0)
-    return -1;
-  r->slot[r->tail++ & r->mask] = p;
-  return 0;
-}
-
 static inline void np_ring_put(np_Ring *r, void *p) {
   r->slot[r->tail++ & r->mask] = p;
 }
@@ -71,10 +54,6 @@ static inline void np_ring_put(np_Ring *r, void *p) {
 static inline void *np_ring_pop(np_Ring *r) {
   if (r->head == r->tail) return NULL;
   return r->slot[r->head++ & r->mask];
-}
-
-static inline void *np_ring_get(const np_Ring *r, size_t i) {
-  return r->slot[(r->head + i) & r->mask];
 }
 
 #endif

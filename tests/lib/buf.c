@@ -84,43 +84,6 @@ static void random_life(const char *all, uint32_t most) {
   CHECK(np_buf_size(&b) == 0 && np_buf_data(&b) == NULL);
 }
 
-static ptrdiff_t slow_find(const char *at, size_t n, const char *what,
-                           size_t size) {
-  size_t i;
-  for (i = 0; i + size <= n; i++)
-    if (memcmp(at + i, what, size) == 0) return (ptrdiff_t)i;
-  return -1;
-}
-
-/* Bytes that come in pieces: each search takes up where the last ended. */
-static void random_find(void) {
-  int round;
-  for (round = 0; round < 3000; round++) {
-    char text[300], what[8];
-    size_t i, size = 1 + rnd(6), scan = 0, seen = 0, got = 0;
-    np_Buf b;
-    np_buf_init(&b);
-    for (i = 0; i < sizeof(text); i++) text[i] = "ab\n"[rnd(3)];
-    for (i = 0; i < size; i++) what[i] = "ab\n"[rnd(3)];
-    while (got < sizeof(text)) {
-      ptrdiff_t at = np_buf_find(&b, what, size, &scan);
-      CHECK(at == slow_find(text + seen, got - seen, what, size));
-      if (at >= 0) {
-        np_buf_consume(&b, (size_t)at + size);
-        seen += (size_t)at + size;
-        scan = 0;
-      } else {
-        size_t n = 1 + rnd(9);
-        CHECK(scan + size == got - seen + 1 || got - seen < size);
-        if (n > sizeof(text) - got) n = sizeof(text) - got;
-        CHECK(np_buf_append(&b, text + got, n) == 0);
-        got += n;
-      }
-    }
-    np_buf_free(&b);
-  }
-}
-
 /* A reader that always leaves something makes each byte move only once. */
 static void compaction(const char *all) {
   np_Buf b;
@@ -137,10 +100,7 @@ static void compaction(const char *all) {
 
 static void edges(void) {
   np_Buf b;
-  size_t scan = 0;
   np_buf_init(&b);
-  CHECK(np_buf_find(&b, "x", 1, &scan) == -1);
-  CHECK(np_buf_find(&b, "", 0, &scan) == 0);
   CHECK(np_buf_append(&b, NULL, 0) == 0);
   CHECK(np_buf_reserve(&b, SIZE_MAX) == NULL);
   fail = 1;
@@ -149,8 +109,7 @@ static void edges(void) {
   CHECK(np_buf_reserve(&b, 0) != NULL);
   CHECK(np_buf_append(&b, "\0x", 2) == 0);
   CHECK(np_buf_reserve(&b, SIZE_MAX) == NULL);
-  CHECK(np_buf_find(&b, "\0", 1, &scan) == 0);
-  CHECK(np_buf_find(&b, "x", 1, &scan) == 1);
+  CHECK(np_buf_size(&b) == 2 && memcmp(np_buf_data(&b), "\0x", 2) == 0);
   np_buf_clear(&b);
   np_buf_clear(&b);
   CHECK(np_buf_size(&b) == 0);
@@ -165,7 +124,6 @@ int main(void) {
   random_life(all, 10);
   random_life(all, 3000);
   random_life(all, 100000);
-  random_find();
   compaction(all);
   edges();
   free(all);
