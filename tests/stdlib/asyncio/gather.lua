@@ -378,3 +378,14 @@ case("G49: a gather that was cancelled has failed, and is not cancelled",
   log(kept:cancelled(), kept:exception())
   log(listed:cancelled(), listed:exception())
 end)
+
+case("G50: a child without a value leaves none of what it had", "{nil, nil} 2",
+    async function()
+  local async function child()
+    local function deep(...) return select("#", ...) end
+    await turn()
+    deep(1, 2, 3, "left", "on", "the", "stack")
+  end
+  local list = await asyncio.gather {child(), child()}
+  log(list, list.n)
+end)

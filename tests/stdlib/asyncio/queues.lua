@@ -454,3 +454,20 @@ case("Q50: join ends when all was done, though more is put in the same turn",
   q:put_nowait("b")
   await t
 end)
+
+case("Q51: a put waits when the queue is full, whatever it has room for",
+    "1 16 17 40 100", async function()
+  local held = {}
+  for _, size in ipairs {1, 16, 17, 40, 100} do
+    local q = asyncio.Queue(size)
+    local t = spawn(async function()
+      for i = 1, size + 1 do await q:put(i) end
+    end)
+    await turn()
+    await turn()
+    if not t:done() then held[#held + 1] = q:qsize() end
+    t:cancel()
+    await asyncio.wait {t}
+  end
+  log(table.unpack(held))
+end)

@@ -297,3 +297,17 @@ case("Y36: a limit that is no number is refused", "misuse / misuse",
   log(fails(asyncio.timeout, "soon"))
   log(fails(asyncio.timeout, {}))
 end)
+
+case("Y37: a scope without a limit gets one", "nil / true / TimeoutError true",
+    async function()
+  local ok, err = pcall(function()
+    local scope <close> = asyncio.timeout(nil)
+    log(scope:when())
+    local when = asyncio.time() + U
+    scope:reschedule(when)
+    log(scope:when() == when)
+    await sleep(10)
+  end)
+  assert(not ok)
+  log(kind(err), asyncio.iserror(err.cause, asyncio.CancelledError))
+end)

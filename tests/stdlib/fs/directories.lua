@@ -137,6 +137,7 @@ end)
 local files = {
   "a.c", "b.c", "b.h", ".dot.c", "src/x.c", "src/y.h", "src/deep/z.c",
   "src/.hid/w.c", "odd/[a].c", "odd/b*.c", "odd/c d.c",
+  "odd/{q}.c", "odd/p,q.c",
 }
 
 test("glob", async function()
@@ -147,7 +148,8 @@ test("glob", async function()
     ["[!a].c"] = {"b.c"},
     ["[a-b].[ch]"] = {"a.c", "b.c", "b.h"},
     [".*.c"] = {".dot.c"},
-    ["*/*.c"] = {"odd/[a].c", "odd/b*.c", "odd/c d.c", "src/x.c"},
+    ["*/*.c"] = {"odd/[a].c", "odd/b*.c", "odd/c d.c", "odd/p,q.c",
+      "odd/{q}.c", "src/x.c"},
     ["src/*"] = {"src/deep", "src/x.c", "src/y.h"},
     ["src/x.c"] = {"src/x.c"},
     ["src/none"] = {},
@@ -166,6 +168,8 @@ test("glob", async function()
     ["odd/\\[a\\].c"] = {"odd/[a].c"},
     ["odd/b\\*.c"] = {"odd/b*.c"},
     ["odd/[[]a].c"] = {"odd/[a].c"},
+    ["odd/{q}.c"] = {"odd/{q}.c"},
+    ["odd/{none,p\\,q}.c"] = {"odd/p,q.c"},
     ["*/"] = {"odd/", "src/"},
     ["src/*/"] = {"src/deep/"},
     ["{x"] = {},
@@ -180,7 +184,7 @@ test("glob", async function()
       pattern))
     equal(#absolute, #wanted)
   end
-  equal(#await fs.glob("**/*.c", {root = dir:path(), dot = true}), 9)
+  equal(#await fs.glob("**/*.c", {root = dir:path(), dot = true}), 11)
   equal(await fs.glob "/", {"/"})
 end)
 
