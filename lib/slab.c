@@ -30,6 +30,8 @@ size_t np_slab_trim(np_Slab *s, size_t keep) {
   return 0;
 }
 
+void np_slab_finish(np_Slab *s) { (void)s; }
+
 #else
 
 #include <sys/mman.h>
@@ -60,7 +62,8 @@ typedef struct Slab {
   size_t nregions;
   np_SlabChunk *fresh, *fresh_end;     /* of the newest region, never used */
   np_SlabChunk *warm, *cold;           /* free, with and without memory */
-  size_t nwarm, keep;                  /* how many are, and may be, warm */
+  size_t nused, nwarm;                 /* chunks that are not free, and warm */
+  size_t keep;                         /* so many more than nused may be warm */
   char *shared, *shared_end;           /* where the sizes begin */
   char *resort;                        /* the last resort: LAST_RESORT left */
   size_t resort_left;
@@ -151,6 +154,7 @@ static size_t chunk_pages(np_SlabChunk *c, void **from) {
 static np_SlabChunk *chunk_take(Slab *s, size_t class) {
   np_SlabChunk *c = s->warm;
   s->chunks[class]++;
+  s->nused++;
   if (c != NULL) {
     chunk_unlink(&s->warm, c);
     s->nwarm--;
@@ -170,28 +174,35 @@ static np_SlabChunk *chunk_take(Slab *s, size_t class) {
     (void)madvise(from, size, MADV_POPULATE_WRITE); /* or when it is used */
   }
 #endif
-  if (c == NULL) s->chunks[class]--;
+  if (c == NULL) {
+    s->chunks[class]--;
+    s->nused--;
+  }
   return c;
 }
 
 /* Gives the memory of a free chunk back to the system. */
-static void chunk_cool(Slab *s, np_SlabChunk *c) {
+static void chunk_cool(Slab *s) {
   void *from;
+  np_SlabChunk *c = s->warm;
   size_t size = chunk_pages(c, &from);
+  chunk_unlink(&s->warm, c);
+  s->nwarm--;
   (void)madvise(from, size, MADV_DONTNEED); /* failing costs only memory */
   chunk_link(&s->cold, c);
 }
 
-/* Takes back a chunk of which every block has come back. */
+/*
+ * Takes back a chunk of which every block has come back. As many as are in use
+ * stay warm: a collector frees half of what there is, to need it again.
+ */
 static void chunk_give(Slab *s, np_SlabChunk *c) {
   s->chunks[c->size]--;
+  s->nused--;
   c->free = NULL;
-  if (s->nwarm >= s->keep) {
-    chunk_cool(s, c);
-  } else {
-    chunk_link(&s->warm, c);
-    s->nwarm++;
-  }
+  chunk_link(&s->warm, c);
+  s->nwarm++;
+  while (s->nwarm > s->keep + s->nused) chunk_cool(s);
 }
 
 /* == Blocks that are too big ========================================== */
@@ -406,16 +417,17 @@ static void bin_close_unused(Slab *s, np_SlabBin *bin) {
   chunk_give(s, c);
 }
 
+void np_slab_finish(np_Slab *base) {
+  ((Slab *)(void *)base)->keep = SIZE_MAX / 2;
+}
+
 size_t np_slab_trim(np_Slab *base, size_t keep) {
   Slab *s = (Slab *)(void *)base;
   size_t i, given = 0;
   for (i = 1; i <= NP_SLAB_CLASSES; i++) bin_close_unused(s, &base->bin[i]);
   s->keep = s->keep / 2 > WARM ? s->keep / 2 : WARM;
   while (s->nwarm > keep / CHUNK) {
-    np_SlabChunk *c = s->warm;
-    chunk_unlink(&s->warm, c);
-    s->nwarm--;
-    chunk_cool(s, c);
+    chunk_cool(s);
     given += CHUNK;
   }
   return given;

@@ -14,8 +14,8 @@
  * A small state stays small, and costs no system call: each size takes its
  * first few KiB from an area shared by all of them, which is malloc's. More
  * memory comes from the system in regions of 4 MiB and is touched only when
- * used. A chunk of 64 KiB that falls free serves any size, and beyond a
- * reserve its memory goes back to the system.
+ * used. A chunk of 64 KiB that falls free serves any size; its memory goes back
+ * to the system when more is free than in use, but for a reserve.
  *
  * Compiled with NP_SLAB_MALLOC (for sanitizers and valgrind) every block is
  * malloc's, and one that is not freed before the slab is a leak.
@@ -60,6 +60,9 @@ static inline size_t np_slab_used(const np_Slab *s);
  * when the program has become idle. Returns how many bytes went back.
  */
 size_t np_slab_trim(np_Slab *s, size_t keep);
+
+/* Until np_slab_free, which comes soon, nothing goes back to the system. */
+void np_slab_finish(np_Slab *s);
 
 /* == Inside: only what the functions above need to be inline =========== */
 

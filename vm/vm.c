@@ -366,6 +366,7 @@ void neap_vm_free(neap_Vm *vm) {
     /* Objects that are collected last may still have to be closed. */
     lua_State *L = vm->L;
     np_limits_enter(vm);
+    if (vm->slab != NULL) np_slab_finish(vm->slab);
     lua_close(L);
     if (vm->nhandles > 0) {
       np_handle_close_all(vm);

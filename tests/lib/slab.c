@@ -184,6 +184,27 @@ static void memory_returns(void) {
   np_slab_free(s);
 }
 
+/* What falls free stays warm up to what is in use, or for what comes last. */
+static void half_stays(void) {
+  enum { N = 200000, SIZE = 208, ALL = N * SIZE };
+  np_Slab *s = np_slab_new();
+  void **blocks = malloc(N * sizeof(void *));
+  size_t i;
+  for (i = 0; i < N; i++)
+    memset(blocks[i] = np_slab_alloc(s, SIZE), 1, SIZE);
+  for (i = N / 2; i < N; i++) np_slab_drop(s, blocks[i], SIZE);
+  CHECK(resident(s) > ALL / 100 * 95);
+  for (i = N / 10; i < N / 2; i++) np_slab_drop(s, blocks[i], SIZE);
+  CHECK(resident(s) < ALL / 3);
+  for (i = N / 10; i < N / 2; i++)
+    memset(blocks[i] = np_slab_alloc(s, SIZE), 1, SIZE);
+  np_slab_finish(s);
+  for (i = 0; i < N / 2; i++) np_slab_drop(s, blocks[i], SIZE);
+  CHECK(resident(s) > ALL / 3);
+  free(blocks);
+  np_slab_free(s);
+}
+
 /* A small slab asks the system for nothing, and a block that it began with
  * comes back to it when there is more. */
 static void small_stays_small(void) {
@@ -256,6 +277,7 @@ int main(void) {
   random_life(5000, 50000, 0);
   same_block();
   memory_returns();
+  half_stays();
   small_stays_small();
   shrinking_without_memory();
 #endif
