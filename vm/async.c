@@ -631,6 +631,19 @@ static int discard(lua_State *L) {
   return 0;
 }
 
+/* _take(x): a coroutine object that runs what x would have run, which is used
+ * now; anything else is given back */
+static int take(lua_State *L) {
+  const np_Co *co = np_co_test(L, 1);
+  lua_settop(L, 1);
+  if (co == NULL) return 1;
+  np_co_make(L, np_co_take(L, 1));
+  ((np_Co *)lua_touserdata(L, 2))->line = co->line;
+  lua_getiuservalue(L, 1, 2);
+  lua_setiuservalue(L, 2, 2);
+  return 1;
+}
+
 /* _typename(v): see neap_typename */
 static int type_name(lua_State *L) {
   luaL_checkany(L, 1);
@@ -701,6 +714,8 @@ void np_async_open(lua_State *L) {
   lua_setfield(L, -2, "iscoroutine");
   lua_pushcfunction(L, discard);
   lua_setfield(L, -2, "_discard");
+  lua_pushcfunction(L, take);
+  lua_setfield(L, -2, "_take");
   lua_pushcfunction(L, type_name);
   lua_setfield(L, -2, "_typename");
   lua_pop(L, 1);

@@ -8,6 +8,7 @@ local asyncio = asyncio
 local typename = asyncio._typename
 local create_task, Future = asyncio.create_task, asyncio.Future
 local attempt, discard = asyncio._attempt, asyncio._discard
+local take = asyncio._take
 local add, cancel, state = asyncio._group_add, asyncio._group_cancel,
   asyncio._group_state
 
@@ -102,12 +103,12 @@ local async function limited(self, x)
   return await x
 end
 
--- What to run for x under the limit.
-local function in_turn(self, x)
-  if not asyncio.iscoroutine(x) then
-    asyncio._misuse(("create_task needs a coroutine object, not a %s value")
-      :format(typename(x)))
-  end
+-- What to run for x under the limit. create_task would complain too late: x
+-- is not its argument.
+local function in_turn(self, x, options)
+  asyncio._check_awaitable(x, "create_task")
+  asyncio._check_options(options, {name = "string"}, "create_task")
+  x = take(x)
   if not self.turns then
     self.running, self.turns, self.unstarted = 0, {first = 1, last = 0}, {}
   end
@@ -133,7 +134,8 @@ function TaskGroup:create_task(x, options)
     asyncio._misuse("the TaskGroup " ..
       (aborting and "is being cancelled" or "has ended"))
   end
-  local task = create_task(self.limit and in_turn(self, x) or x, options)
+  local task = create_task(self.limit and in_turn(self, x, options) or x,
+                           options)
   add(core, task)
   return task
 end

@@ -358,3 +358,21 @@ case("Z42: unknown options are refused", "true", async function()
   local _, err = asyncio.catch(asyncio.TaskGroup, {limits = 2})
   log(tostring(err):find("limits", 1, true) ~= nil)
 end)
+
+case("Z44: what is given to a limited group is the group's at once",
+    "misuse / misuse / 2 named / 3 / misuse / true", async function()
+  local async function f(x) return x end
+  local used, given = f(1), f(2)
+  await used
+  local tg <close> = asyncio.TaskGroup {limit = 1}
+  log(fails(tg.create_task, tg, used))
+  local task = tg:create_task(given, {name = "named"})
+  log(fails(await, given))
+  log(await task, task:get_name())
+  local future = asyncio.Future()
+  future:set_result(3)
+  log(await tg:create_task(future)) -- any awaitable, as without a limit
+  local unused = f(4)
+  log(fails(tg.create_task, tg, unused, {nmae = "x"}))
+  log(await unused == 4)
+end)
