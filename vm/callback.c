@@ -7,6 +7,7 @@
  * cancelled. Errors go to the exception handler of the loop, or the host.
  * A neap_Callback is the same, but may run many times.
  */
+#include <math.h>
 #include <string.h>
 
 #include "limits.h"
@@ -14,7 +15,7 @@
 typedef struct neap_Callback {
   np_Link link; /* first */
   neap_Timer timer;
-  uint64_t when;
+  lua_Number when; /* as it was asked for; NAN for call_soon */
   neap_Vm *vm;
   uint8_t cancelled, scheduled;
   uint8_t kept;   /* a neap_Callback: called until it is freed ... */
@@ -265,16 +266,17 @@ void neap_callback_free(neap_Callback *c) {
 /* call_soon(f, ...) -> handle */
 static int call_soon(lua_State *L) {
   Callback *c = callback_new(L, 1);
+  c->when = NAN;
   np_ready(np_vm(L), &c->link.node);
   return 1;
 }
 
 static int start_timer(lua_State *L, Callback *c, lua_Number when) {
   neap_Vm *vm = np_vm(L);
-  uint64_t now = np_now(vm);
-  c->when = np_deadline(when, now);
-  if (c->when <= now) vm->soon = 1;
-  if (neap_timer_start(vm, &c->timer, c->when) < 0) {
+  uint64_t now = np_now(vm), deadline = np_deadline(when, now);
+  c->when = when;
+  if (deadline <= now) vm->soon = 1;
+  if (neap_timer_start(vm, &c->timer, deadline) < 0) {
     unanchor(vm, c);
     return luaL_error(L, "not enough memory");
   }
@@ -329,8 +331,8 @@ static int handle_cancelled(lua_State *L) {
  */
 static int handle_when(lua_State *L) {
   Callback *c = check(L);
-  if (c->when != 0) lua_pushnumber(L, (lua_Number)c->when / 1e9);
-  else lua_pushnil(L);
+  if (isnan(c->when)) lua_pushnil(L);
+  else lua_pushnumber(L, c->when);
   return 1;
 }
 

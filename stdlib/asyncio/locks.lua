@@ -58,6 +58,12 @@ local function count(list)
   return n .. " waiting"
 end
 
+-- n as an integer, if it is a whole number and not less than `least`.
+local function whole(n, least)
+  local i = type(n) == "number" and math.tointeger(n)
+  return i and i >= least and i or nil
+end
+
 local function class(name, methods)
   methods.__index = methods
   methods.__name = name
@@ -357,8 +363,8 @@ function Semaphore:__close() self:release() end
 --
 -- `n` permits. *Raises* if `n` is negative.
 local function new_semaphore(value, bounded, name)
-  if value == nil then value = 1 end
-  if math.type(value) ~= "integer" or value < 0 then
+  value = whole(value == nil and 1 or value, 0)
+  if not value then
     asyncio._misuse(name .. " needs a number of permits, 0 or more")
   end
   return setmetatable({value = value, bound = bounded and value or nil,
@@ -452,7 +458,8 @@ end
 -- Waits until so many tasks are there. A waiter that is cancelled no longer
 -- counts; the barrier is not broken by it.
 local function new_barrier(parties)
-  if math.type(parties) ~= "integer" or parties < 1 then
+  parties = whole(parties, 1)
+  if not parties then
     asyncio._misuse("Barrier needs a number of parties, 1 or more")
   end
   return setmetatable({size = parties, count = 0, state = "filling",

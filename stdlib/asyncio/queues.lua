@@ -218,7 +218,7 @@ local function new(maxsize, class)
   end
   local limit = maxsize > 0 and maxsize or math.huge
   local core, put, get = new_core(limit)
-  local self = {core, put = put, get = get, maxsize = limit}
+  local self = {core, put = put, get = get, maxsize = maxsize}
   if class ~= Queue then
     self[ITEMS], self.put, self.get = {}, class.put, class.get
   end

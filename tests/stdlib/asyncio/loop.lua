@@ -156,3 +156,14 @@ case("N13: a handle that was called can be cancelled all the same",
   log(soon:cancelled())
   log(late:cancelled())
 end)
+
+case("N14: a handle tells when, as it was asked", "-1.0 / -inf / true / nil",
+    async function()
+  local later = function() end
+  log(loop():call_at(-1, later):when())
+  log(loop():call_at(-math.huge, later):when())
+  local handle = loop():call_later(1e300, later)
+  log(handle:when() == 1e300)
+  handle:cancel()
+  log(loop():call_soon(later):when())
+end)

@@ -283,3 +283,12 @@ case("B40: who is cancelled at a barrier has the next one look at it",
   await asyncio.wait {one, two}
   log(b:broken(), b:n_waiting())
 end)
+
+case("M40: a whole number may be a float, as in Lua", "1 false / 2 / 2",
+    async function()
+  local semaphore = asyncio.Semaphore(4 / 2)
+  await semaphore:acquire()
+  log(semaphore.value, semaphore:locked())
+  log(asyncio.Barrier(2.0):parties())
+  log(asyncio.Queue(2).maxsize)
+end)
