@@ -640,6 +640,11 @@ static int gather_lua(lua_State *L) {
       }
     }
     lua_settop(L, 1);
+    lua_pushliteral(L, "return_exceptions");
+    if (lua_rawget(L, 1) != LUA_TNIL)
+      return np_error(L, "gather has the option 'return_exceptions' behind "
+                      "the list, not in it");
+    lua_settop(L, 1);
     return gather(L, (uint32_t)lua_rawlen(L, 1), 1, keep_errors);
   }
   lua_settop(L, n);

@@ -19,6 +19,12 @@ local function future_list(list, what, coroutines)
   if type(list) ~= "table" then
     misuse(("%s needs a list, not a %s value"):format(what, typename(list)))
   end
+  for _, name in ipairs {"timeout", "return_when"} do
+    if list[name] ~= nil then
+      misuse(("%s has the option '%s' behind the list, not in it"):format(what,
+        name))
+    end
+  end
   local seen, futures = {}, {}
   for i = 1, #list do
     local x = list[i]
@@ -28,7 +34,7 @@ local function future_list(list, what, coroutines)
       misuse(("%s needs %s: number %d is a %s"):format(what,
         coroutines and "awaitables" or "tasks or futures", i,
         iscoroutine(x) and "coroutine object (give it to create_task)" or
-        type(x) .. " value"))
+        typename(x) .. " value"))
     end
     if not seen[x] then
       seen[x] = true

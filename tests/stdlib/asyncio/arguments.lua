@@ -187,3 +187,13 @@ test("values go by the name of their class", function()
   mistake("gather needs awaitables: number 2 is a Queue value",
     function() await asyncio.gather(future, queue) end)
 end)
+
+test("options in the list that they belong behind", function()
+  refused("gather has the option 'return_exceptions' behind the list, not " ..
+    "in it", function(x) asyncio.gather {x, return_exceptions = true} end)
+  local future = asyncio.Future()
+  mistake("wait has the option 'timeout' behind the list, not in it",
+    function() await asyncio.wait {future, timeout = 1} end)
+  mistake("as_completed has the option 'timeout' behind the list, not in it",
+    function() asyncio.as_completed {future, timeout = 1} end)
+end)

@@ -376,3 +376,22 @@ case("Z44: what is given to a limited group is the group's at once",
   log(fails(tg.create_task, tg, unused, {nmae = "x"}))
   log(await unused == 4)
 end)
+
+case("Z43: a place that was given to a cancelled task goes to the next",
+    "a+ / a- / c+ / c-", async function()
+  local gate = asyncio.Future()
+  local tg <close> = asyncio.TaskGroup {limit = 1}
+  tg:create_task((async function()
+    log "a+"
+    await gate
+    log "a-"
+  end)())
+  local b = tg:create_task(worker("b", 1))
+  tg:create_task(worker("c", 1))
+  await turn()
+  await turn()
+  -- a ends in the next turn and gives its place to b, which is cancelled in
+  -- the same turn
+  gate:add_done_callback(function() b:cancel() end)
+  gate:set_result()
+end)

@@ -164,3 +164,18 @@ case("W24: the lists keep the order given",
   local done = await asyncio.wait(tasks)
   log(done[1]:get_name(), done[2]:get_name(), done[3]:get_name())
 end)
+
+test("a future that is waited for again and again keeps nothing of it",
+    async function()
+  local f = asyncio.Future()
+  local function wait_often(n)
+    for _ = 1, n do await asyncio.wait({f}, {timeout = 0}) end
+    collectgarbage()
+    collectgarbage()
+    return collectgarbage "count"
+  end
+  local before = wait_often(100)
+  local kib = wait_often(2000) - before
+  assert(kib < 100, kib)
+  f:set_result()
+end)
