@@ -11,7 +11,8 @@ that contain one of the arguments are run:
                              `--> TEXT` is a line of stdout (blanks stand for
                              tabs), all of them, in order; `--!> TEXT` is in
                              a line of stderr, in order, and without any of
-                             these stderr is empty; `--status N` is the status
+                             these stderr is empty; `--status N` is the status.
+                             Other blocks of doc/ are only compiled.
   tests/cli                  programs that print how many tests passed
   tests/stdlib/MODULE        files of test("title", f), run by harness.lua
 
@@ -235,9 +236,9 @@ local function examples(page)
       block, opened = {("\n"):rep(number)}, number
     elseif block and line:match "^```%s*$" then
       local source = table.concat(block)
-      if source:find("%-%-!?> ") then
-        found[#found + 1] = {line = opened, source = source}
-      end
+      found[#found + 1] = {
+        line = opened, source = source, runs = source:find "%-%-!?> ",
+      }
       block = nil
     elseif block then
       block[#block + 1] = line .. "\n"
@@ -246,13 +247,24 @@ local function examples(page)
   return found
 end
 
+-- One that does not say what it prints may need what is not here.
+local function check_loads(file, title)
+  local status, out, err = run(("%s -e 'assert(loadfile %q)'"):format(
+    quote(neap), file))
+  if status ~= 0 then
+    return {title = title, text = with_output("is no program", out, err)}
+  end
+end
+
 local function run_page(path)
   local failures, count = {}, 0
   for _, example in ipairs(examples(read_file(path))) do
     local file = scratch .. "/example.lua"
     write_file(file, example.source)
     local title = ("%s:%d"):format(path, example.line)
-    local failure = check_golden(file, example.source, title)
+    local failure
+    if example.runs then failure = check_golden(file, example.source, title)
+    else failure = check_loads(file, title) end
     if failure then failures[#failures + 1] = failure else count = count + 1 end
   end
   if count + #failures > 0 then report(path, count, failures) end
