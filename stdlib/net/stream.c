@@ -56,7 +56,10 @@ static void stream_close(neap_Handle *h) {
  * stream:close()
  *
  * Closes both directions at once. What is still being written by another or a
- * cancelled task is dropped; what an awaited write has taken is not.
+ * cancelled task is dropped; what an awaited write has taken is not. But TCP
+ * resets a connection that is closed while the peer's bytes are unread, or
+ * when more of them come, and then the peer may miss the end: where that
+ * matters, shutdown and read to the end before closing.
  */
 const neap_Class np_stream_class = {"neap.Stream", stream_close, NULL};
 
