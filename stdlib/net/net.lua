@@ -342,8 +342,8 @@ end
 -- Turns a stream that is connected by whatever means into a TLS stream, from
 -- its next byte on (STARTTLS and the like), and returns after the handshake.
 -- `server_side=true` is for the server. Besides the options above: `timeout`
--- (30 seconds) and `context`, a context instead of the rest. If it fails, the
--- stream is closed.
+-- (30 seconds) and `context`, a context instead of what it is made of. If it
+-- fails, the stream is closed.
 async function Stream:start_tls(options)
   return tls().start(self, options)
 end

@@ -76,11 +76,19 @@ function check.sni(value)
   end
 end
 
+local function is_context(value)
+  return type(value) == "userdata"
+    and (getmetatable(value) or {}).__name == "neap.net.TLSContext"
+end
+
+function check.context(value)
+  if not is_context(value) then return "must be a TLSContext" end
+end
+
 local context_options = {
   "ca", "cert", "key", "password", "verify", "alpn", "min_version",
   "max_version", "sni", "server_side",
 }
-local start_options = {"server_hostname", "timeout"}
 
 local function set_of(...)
   local set = {}
@@ -91,15 +99,12 @@ local function set_of(...)
 end
 
 local for_context = set_of(context_options)
-local for_start = set_of(context_options, start_options)
+local for_client = set_of(context_options, {"server_hostname"})
+local for_start = set_of(context_options,
+  {"server_hostname", "timeout", "context"})
 local for_name = set_of {"cert", "key", "password"}
 
 -- == Contexts ===========================================================
-
-local function is_context(value)
-  return type(value) == "userdata"
-    and (getmetatable(value) or {}).__name == "neap.net.TLSContext"
-end
 
 -- A value with a certificate inside is one; any other is the path of a file.
 local function pem(what, name, value)
@@ -124,7 +129,9 @@ local facts = setmetatable({}, {__mode = "k"})
 local function set_trust(context, what, options, server)
   local verify = options.verify
   if verify == nil then verify = not server or options.ca ~= nil end
-  if verify == "optional" and not server then verify = true end
+  if verify == "optional" and not server then
+    misuse(what, "verify='optional' is for servers")
+  end
   if options.ca then
     context:_trust(what .. ": ca", pem(what, "ca", options.ca))
   elseif verify and server then
@@ -169,6 +176,7 @@ local function build(what, options, server)
   if options.min_version == "1.3" and options.max_version == "1.2" then
     misuse(what, "min_version is above max_version")
   end
+  if options.sni and not server then misuse(what, "sni is for servers") end
   context:_versions(options.min_version, options.max_version)
   for name, pair in pairs(options.sni or {}) do
     local of_name = ("%s: sni '%s'"):format(what, name)
@@ -202,7 +210,7 @@ function tls.context(what, value, server)
     misuse(what, "tls must be true, a table or a TLSContext, not "
       .. typename(value))
   end
-  arguments.options(what, value, for_start)
+  arguments.options(what, value, server and for_context or for_client)
   if value.server_side ~= nil and value.server_side ~= server then
     misuse(what, ("server_side must be %s here"):format(server))
   end
@@ -255,28 +263,33 @@ function tls.finish(what, stream, seconds)
   error(err, 0)
 end
 
--- stream:start_tls(options)
-function tls.start(stream, options)
-  local hostname, seconds, context, where
-  if is_context(options) then
-    context = options
-  else
-    arguments.check("start_tls", "options", options, arguments.table)
-    arguments.options("start_tls", options, tls.with_context)
-    hostname, seconds = options.server_hostname, options.timeout
-    context = options.context
-      or tls.context("start_tls", options, options.server_side == true)
+-- The context for start_tls: that of the options, or what they say.
+local function start_context(options)
+  local context, server = options.context, options.server_side
+  if not context then return build("start_tls", options, server == true) end
+  if server == nil then server = facts[context].server end
+  for _, name in ipairs(context_options) do
+    if options[name] ~= nil and name ~= "server_side" then
+      misuse("start_tls", ("%s is given, and a context"):format(name))
+    end
   end
-  local ok, at = pcall(stream.peername, stream)
-  if ok then where = at.path or at.port end
-  tls.begin("start_tls", stream, context, hostname, where)
-  tls.finish("start_tls", stream, seconds or 30)
-  return stream
+  return tls.context("start_tls", context, server)
 end
 
-tls.with_context = set_of(context_options, start_options)
-function tls.with_context.context(value)
-  if not is_context(value) then return "must be a TLSContext" end
+-- stream:start_tls(options)
+function tls.start(stream, options)
+  if is_context(options) then options = {context = options} end
+  arguments.check("start_tls", "options", options, arguments.table)
+  arguments.options("start_tls", options, for_start)
+  local context, hostname = start_context(options), options.server_hostname
+  if hostname and facts[context].server then
+    misuse("start_tls", "server_hostname is for clients")
+  end
+  local ok, at = pcall(stream.peername, stream)
+  local where = ok and (at.path or at.port) or nil
+  tls.begin("start_tls", stream, context, hostname, where)
+  tls.finish("start_tls", stream, options.timeout or 30)
+  return stream
 end
 
 return tls

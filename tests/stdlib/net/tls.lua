@@ -664,6 +664,13 @@ test("wrong options are named, with the caller's line", async function()
     net.listen, {tls = {server_side = false}})
   wrong("listen: sni must give {cert=, key=} for each name",
     net.listen, {tls = {sni = {"x"}}})
+  wrong("connect: unknown option 'timeout'", net.connect, "localhost", 1,
+    {tls = {timeout = 1}})
+  wrong("listen: unknown option 'server_hostname'", net.listen,
+    {tls = identity("good", {server_hostname = "x"})})
+  wrong("tls_context: sni is for servers", net.tls_context, {sni = {}})
+  wrong("tls_context: verify='optional' is for servers", net.tls_context,
+    {verify = "optional"})
   wrong("listen: sni 'x': cert is missing",
     net.listen, {tls = identity("good", {sni = {x = {}}})})
   wrong("listen: tls needs a cert", net.listen, {tls = {sni = {}}})
@@ -680,6 +687,15 @@ test("wrong options are named, with the caller's line", async function()
   local _ <close> = b
   wrong("start_tls: server_hostname is missing", a.start_tls, a, {})
   wrong("start_tls: unknown option 'host'", a.start_tls, a, {host = "x"})
+  wrong("start_tls: context must be a TLSContext", a.start_tls, a,
+    {context = {}})
+  local client = net.tls_context{verify = false}
+  wrong("start_tls: alpn is given, and a context", a.start_tls, a,
+    {context = client, alpn = {"x"}})
+  wrong("start_tls: tls is a client's", a.start_tls, a,
+    {context = client, server_side = true})
+  wrong("start_tls: server_hostname is for clients", a.start_tls, a,
+    identity("good", {server_side = true, server_hostname = "x"}))
   wrong("start_tls: options must be a table, not nil", a.start_tls, a)
   wrong("handshake: not a TLS stream", a.handshake, a)
   local e = expect_error(asyncio.OSError, net.listen,
