@@ -213,7 +213,7 @@ end
 local function look_up(options, family)
   local host = options.host
   local found = await net.resolve(host, {family = family,
-    servers = options.servers})
+    servers = options.servers, timeout = math.huge}) -- connect has its own
   if #found > 0 then return found end
   error(asyncio.DNSError.new("connect " .. host .. ": no address",
     {code = "EAI_NODATA"}), 0)
