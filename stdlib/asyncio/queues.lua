@@ -164,31 +164,33 @@ function Stack:_get_item()
   return item
 end
 
--- A binary heap; the smallest by `less` comes first.
+-- A binary heap; the smallest by `less` comes first. It moves as CPython's
+-- heapq does, so that equal ones come in the same order; by swaps, so that no
+-- other item is lost when `less` raises.
 local Heap = derive("PriorityQueue")
 
 local function sift_up(items, less, i, item)
+  items[i] = item
   while i > 1 do
     local up = i // 2
     if not less(item, items[up]) then break end
-    items[i] = items[up]
+    items[i], items[up] = items[up], item
     i = up
   end
-  items[i] = item
 end
 
--- The first place is free; `item` was the last of n + 1.
+-- Puts `item` first: down to a leaf and up from there.
 local function sift_down(items, less, n, item)
-  local i = 1
-  while true do
-    local down = 2 * i
-    if down > n then break end
-    if down < n and less(items[down + 1], items[down]) then down = down + 1 end
-    if not less(items[down], item) then break end
-    items[i] = items[down]
-    i = down
+  local i, down = 1, 2
+  items[1] = item
+  while down <= n do
+    if down < n and not less(items[down], items[down + 1]) then
+      down = down + 1
+    end
+    items[i], items[down] = items[down], item
+    i, down = down, 2 * down
   end
-  items[i] = item
+  sift_up(items, less, i, item)
 end
 
 function Heap:_put_item(item)

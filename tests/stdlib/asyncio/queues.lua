@@ -471,3 +471,25 @@ case("Q51: a put waits when the queue is full, whatever it has room for",
   end
   log(table.unpack(held))
 end)
+
+case("Q52: equal priorities come in the order of CPython's heapq",
+    "1 3 6 5 2 4 / false less 3 / 5 3 4", async function()
+  local broken = false
+  local q = asyncio.PriorityQueue(0, function(a, b)
+    if broken then error("less", 0) end
+    return a[1] < b[1]
+  end)
+  local function rest()
+    local list = {}
+    while not q:empty() do list[#list + 1] = q:get_nowait()[2] end
+    return table.concat(list, " ")
+  end
+  for i = 1, 6 do q:put_nowait {1, i} end
+  log(rest())
+  for i = 2, 5 do q:put_nowait {i, i} end
+  broken = true
+  local ok, e = pcall(q.get_nowait, q)
+  broken = false
+  log(ok, e, q:qsize())
+  log(rest())
+end)
