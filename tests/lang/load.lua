@@ -51,6 +51,19 @@ print(pcall(load(string.dump(function() return await f() end), "=d", "b",
 print(load(string.dump(function(g) return await g() end), "=d", "b", {})(one))
 --> 1
 
+-- the words are seen wherever the pieces of a reader meet
+local words = "--\nlocal x = await asyncio.sleep(0, 7) return x, debug.getinfo("
+  .. "1).currentline"
+for size = 1, 12 do
+  local at = 1 - size
+  local f = load(function()
+    at = at + size
+    return words:sub(at, at + size - 1)
+  end)
+  local x, line = f()
+  assert(x == 7 and line == 2)
+end
+
 -- chunk names and lines in messages
 local f = load("\n\nreturn await nosuch()", "@file.lua")
 print(pcall(f))
