@@ -28,10 +28,16 @@ typedef struct np_TlsFailure {
   char reason[192];
 } Failure;
 
+/* In the order in which they came, which the list has backwards. */
 static void waits_wake(np_Tls *t, int status) {
-  while (t->waits != NULL) {
-    Wait *w = t->waits;
+  Wait *first = NULL, *w;
+  while ((w = t->waits) != NULL) {
     t->waits = w->next;
+    w->next = first;
+    first = w;
+  }
+  while ((w = first) != NULL) {
+    first = w->next;
     (void)neap_wake(&w->wait, status);
     free(w);
   }

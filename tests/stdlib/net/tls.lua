@@ -509,6 +509,19 @@ test("accept gives a stream that shakes hands when it is used",
   await conn:handshake()
 end)
 
+test("writes that wait for the handshake keep their order", async function()
+  local server <close> = net.listen{tls = identity "good"}
+  local serving = asyncio.create_task((async function()
+    local conn <close> = await server:accept()
+    local group <close> = asyncio.TaskGroup()
+    for i = 1, 5 do group:create_task(conn:write(i, ";")) end
+    group:create_task(conn:shutdown())
+  end)())
+  local conn <close> = connect(server:sockname().port)
+  equal(await conn:read_all(), "1;2;3;4;5;")
+  await serving
+end)
+
 test("shutdown shakes hands first, too", async function()
   local server <close> = net.listen{tls = identity "good"}
   local serving = asyncio.create_task((async function()
