@@ -167,7 +167,7 @@ test("finished, failed and cancelled tasks are given back", async function()
   local before = memory()
   for _ = 1, stressed and 3 or 20 do round() end
   local grown = memory() - before
-  assert(grown < 200, ("memory grew by %d KB"):format(grown))
+  assert(grown < 200, ("memory grew by %.0f KB"):format(grown))
 end)
 
 test("a task may be abandoned in the middle of a generator", async function()
