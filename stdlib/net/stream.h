@@ -64,7 +64,7 @@ typedef struct np_Stream {
   np_Buf own;       /* unread bytes */
   int end;          /* nothing more comes: UV_EOF, or why */
   int broken;       /* why nothing can be written any more */
-  int fd;           /* -1 until it is needed: np_stream_fd */
+  int fd;           /* -1 until it is needed: fd_of */
   uint32_t queued;  /* writes that libuv has */
   uint16_t burst;   /* operations since its task last waited */
   uint8_t kind;
