@@ -190,7 +190,8 @@ static int was_last(const np_Openssl *o) {
                         ERR_GET_REASON(error) == PEM_R_NO_START_LINE);
 }
 
-/* context:_trust(what, pem): these certificates, and no others */
+/* context:_trust(what, pem): these certificates, and no others. They need not
+ * be roots. */
 static int context_trust(lua_State *L) {
   np_Context *c = check(L, 1);
   const np_Openssl *o = c->openssl;
@@ -206,6 +207,7 @@ static int context_trust(lua_State *L) {
     o->X509_free(x);
   }
   (void)o->BIO_free(bio);
+  (void)o->X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN); /* it is 1 */
   if (n == 0) return fail(L, o, what);
   if (!was_last(o))
     return neap_raise(L, "TLSError", "BAD_OPTION",

@@ -42,7 +42,8 @@
   F(SSL_CTX_free) F(SSL_CTX_get_cert_store) F(SSL_CTX_new) \
   F(SSL_CTX_set1_cert_store) F(SSL_CTX_set_alpn_protos) \
   F(SSL_CTX_set_alpn_select_cb) F(X509_STORE_free) F(X509_STORE_new) \
-  F(X509_STORE_set_default_paths) F(X509_STORE_up_ref) \
+  F(X509_STORE_set_default_paths) F(X509_STORE_set_flags) \
+  F(X509_STORE_up_ref) \
   F(SSL_CTX_set_default_verify_paths) F(SSL_CTX_set_num_tickets) \
   F(SSL_CTX_set_options) F(SSL_CTX_set_session_id_context) \
   F(SSL_CTX_set_verify) F(SSL_CTX_use_PrivateKey) F(SSL_CTX_use_certificate) \

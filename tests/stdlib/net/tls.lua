@@ -47,6 +47,9 @@ certificate("a", "DNS:a.example")
 certificate("b", "DNS:*.b.example")
 certificate("client", "DNS:client")
 certificate("strange", "DNS:client", 30, "stranger")
+certificate("between",
+  "DNS:between -addext basicConstraints=critical,CA:TRUE")
+certificate("middle", "DNS:localhost", 30, "between")
 
 local function identity(name, more)
   local options = more or {}
@@ -225,6 +228,24 @@ test("a certificate of an unknown issuer is refused", async function()
       .. "local issuer certificate", port)
     refused("UNKNOWN_ISSUER", "certificate verify failed: unable to get "
       .. "local issuer certificate", port, true)
+  end)
+end)
+
+test("a certificate is trusted if it, or any above it, is in ca",
+    async function()
+  with_server(identity "middle", function(port)
+    refused("UNKNOWN_ISSUER", "certificate verify failed: unable to get "
+      .. "local issuer certificate", port)
+    for _, name in ipairs {"between", "middle"} do
+      local conn <close> = connect(port, {ca = at(name .. ".pem")})
+      assert(conn:tls_info())
+    end
+  end)
+  local chain = identity "middle"
+  chain.cert = text_of "middle.pem" .. text_of "between.pem"
+  with_server(chain, function(port)
+    local conn <close> = connect(port)
+    assert(conn:tls_info())
   end)
 end)
 
