@@ -542,13 +542,17 @@ int np_error_test(lua_State *L, int index) {
 /* 1 if the error at `index` is of the class on top or one derived of it;
  * pops the class. */
 static int error_is_a(lua_State *L, int index) {
-  int cls = lua_gettop(L), is = 0;
+  enum { MOST = 2000 }; /* as Lua has it: a script can make them go round */
+  int cls = lua_gettop(L), is = 0, i;
   index = lua_absindex(L, index);
   if (np_error_test(L, index) && lua_getmetatable(L, index)) {
-    while (lua_istable(L, -1) && !(is = lua_rawequal(L, -1, cls))) {
-      if (!lua_getmetatable(L, -1)) break;
+    for (i = 0; i < MOST && lua_istable(L, cls + 1); i++) {
+      is = lua_rawequal(L, cls + 1, cls);
+      if (is || !lua_getmetatable(L, cls + 1)) break;
       lua_pushliteral(L, "__index");
       lua_rawget(L, -2);
+      lua_replace(L, cls + 1);
+      lua_settop(L, cls + 1);
     }
   }
   lua_settop(L, cls - 1);

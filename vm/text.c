@@ -94,11 +94,17 @@ static void add_quote(lua_State *L, int index, const char *traceback) {
   lua_concat(L, 3);
 }
 
-static void group_text(lua_State *L, int index);
+/* What is shown of errors in errors: a script can make them go round. */
+typedef struct Room {
+  int depth; /* groups in groups to come */
+  int left;  /* errors to come */
+} Room;
+
+static void group_text(lua_State *L, int index, Room *room);
 
 /* Adds to the text on top what led to the error at `index`, from the last
  * cause to the first. That a timeout has cancelled is no news. */
-static void add_causes(lua_State *L, int index) {
+static void add_causes(lua_State *L, int index, Room *room) {
   enum { MOST = 10 };
   int text = lua_gettop(L), cause = text + 1;
   luaL_checkstack(L, 10, NULL);
@@ -111,7 +117,7 @@ static void add_causes(lua_State *L, int index) {
     else lua_pushnil(L);
     (void)message_text(L, cause);
     add_quote(L, cause, lua_tostring(L, cause + 1));
-    group_text(L, cause);
+    group_text(L, cause, room);
     int traced = lua_isstring(L, cause + 1);
     lua_pushfstring(L, "%s\ncaused by %s%s%s", lua_tostring(L, text),
                     lua_tostring(L, cause + 2), traced ? "\n" : "",
@@ -123,14 +129,15 @@ static void add_causes(lua_State *L, int index) {
 }
 
 /* Adds the errors of a group and their tracebacks to the text on top. */
-static void group_text(lua_State *L, int index) {
+static void group_text(lua_State *L, int index, Room *room) {
   int i, text = lua_gettop(L), n;
   if (!np_error_is(L, index, "ExceptionGroup")) return;
   luaL_checkstack(L, 10, NULL);
+  room->depth--;
   lua_getfield(L, index, "errors");
   lua_getfield(L, index, "traces");
   n = lua_istable(L, text + 1) ? (int)lua_rawlen(L, text + 1) : 0;
-  for (i = 1; i <= n; i++) {
+  for (i = 1; i <= n && room->depth >= 0 && room->left-- > 0; i++) {
     const char *trace;
     lua_rawgeti(L, text + 1, i);
     if (lua_istable(L, text + 2)) lua_rawgeti(L, text + 2, i);
@@ -138,17 +145,21 @@ static void group_text(lua_State *L, int index) {
     trace = lua_tostring(L, text + 4);
     message_text(L, text + 3);
     add_quote(L, text + 3, trace);
-    group_text(L, text + 3);
+    group_text(L, text + 3, room);
     lua_pushfstring(L, "%d: %s%s%s", i, lua_tostring(L, text + 5),
                     trace != NULL ? "\n" : "", trace != NULL ? trace : "");
-    add_causes(L, text + 3);
+    add_causes(L, text + 3, room);
     luaL_gsub(L, lua_tostring(L, -1), "\n", "\n  ");
     lua_pushfstring(L, "%s\n  %s", lua_tostring(L, text),
                     lua_tostring(L, -1));
     lua_replace(L, text);
     lua_settop(L, text + 2);
   }
+  room->depth++;
   lua_settop(L, text);
+  if (i > n) return;
+  lua_pushfstring(L, "%s\n  ... (%d more)", lua_tostring(L, text), n - i + 1);
+  lua_replace(L, text);
 }
 
 void np_trace_keep(lua_State *L, int index) {
@@ -195,6 +206,7 @@ static void push_trace(lua_State *L, int index, int task) {
 
 void np_error_text(lua_State *L, int index, int task, int quoted) {
   int top = lua_gettop(L);
+  Room room = {.depth = 10, .left = 200};
   luaL_checkstack(L, 20, NULL);
   index = lua_absindex(L, index);
   if (task != 0 && np_future_test(L, task) != NULL) {
@@ -206,13 +218,13 @@ void np_error_text(lua_State *L, int index, int task, int quoted) {
   push_trace(L, index, task);
   lua_insert(L, top + 1);
   if (quoted) add_quote(L, index, lua_tostring(L, top + 1));
-  group_text(L, index);
+  group_text(L, index, &room);
   if (lua_isstring(L, top + 1))
     lua_pushfstring(L, "%s\n%s", lua_tostring(L, top + 2),
                     lua_tostring(L, top + 1));
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);
-  add_causes(L, index);
+  add_causes(L, index, &room);
 }
 
 void neap_error_text(lua_State *L, int index, int task) {
