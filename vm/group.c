@@ -63,7 +63,7 @@ static int task_ended(np_Sink *s, neap_Task *t) {
 
 static void task_done(neap_Vm *vm, np_Sink *s, neap_Task *t) {
   Group *g = of_sink(s);
-  if (t->state == NP_FAILED && !g->aborting && !g->parent_cancelled) {
+  if (t->state == NP_FAILED && !g->aborting) {
     neap_Task *parent = np_task_find(vm, g->parent_slot, g->parent);
     g->aborting = g->parent_cancelled = 1;
     cancel_tasks(g);
@@ -119,7 +119,6 @@ static int group_add(lua_State *L) {
   }
   g->count++;
   g->f.state = NP_PENDING;
-  f->flags |= NP_F_RETRIEVED; /* the group tells of its error */
   np_sink_join(&g->sink, t);
   return 0;
 }

@@ -330,3 +330,14 @@ test("a dot for a colon is told, wherever it is awaited", async function()
   a:close()
   expect_error("read: the Stream is closed", a.read, a)
 end)
+
+test("a cancellation that is due when a read begins counts once",
+    async function()
+  local a <close>, b = net.pair()
+  local _ <close> = b
+  local task = asyncio.current_task()
+  task:cancel()
+  local ok, e = asyncio.catch(function() await a:read() end)
+  equal({ok, e.name, task:cancelling()}, {false, "CancelledError", 1})
+  equal(task:uncancel(), 0)
+end)
