@@ -331,4 +331,22 @@ is(select(2, debug.getlocal(co, 1, 2)), 10)
 is(debug.setlocal(co, 1, 2, 20), "a")
 is(select(2, debug.getlocal(co, 1, 2)), 20)
 
+-- More values than the other stack has room for.
+do
+  local many = table.pack(table.unpack({}, 1, 600000))
+  local function unpacked() return table.unpack(many, 1, many.n) end
+  local function pause(...)
+    coroutine.yield()
+    return ...
+  end
+  co = coroutine.create(function() return (pause(unpacked())) end)
+  is(coroutine.resume(co), true)
+  is(select(2, coroutine.resume(co, unpacked())),
+    "too many arguments to resume")
+  is(coroutine.status(co), "suspended")
+  co = coroutine.create(unpacked)
+  local function resume_below(...) return coroutine.resume(co) end
+  is(select(2, resume_below(unpacked())), "too many results to resume")
+end
+
 compat.finish()
