@@ -416,12 +416,17 @@ static int dns_done(lua_State *L, int status) {
   return 1;
 }
 
-static int channel_open(Lookup *l, const char *servers) {
+static int channel_open(Lookup *l, const char *servers, int hosts_only) {
   struct ares_options o = {0};
+  char files[] = "f";
   int mask = ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS, err;
   o.sock_state_cb = on_socket;
   o.sock_state_cb_data = l;
   o.timeout = 2000; /* ms until another server is asked, then longer */
+  if (hosts_only) {
+    o.lookups = files;
+    mask |= ARES_OPT_LOOKUPS;
+  }
   err = l->cares->ares_init_options(&l->channel, &o, mask);
   if (err != ARES_SUCCESS) {
     l->channel = NULL;
@@ -455,12 +460,14 @@ static void ask(Lookup *l, const char *name, int type, int family) {
   }
 }
 
-/* core.dns(name, type, family, servers) -> list */
+/* core.dns(name, type, family, servers, hosts_only) -> list; hosts_only asks
+ * /etc/hosts alone, for addresses, and does not wait */
 static int net_dns(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   int type = (int)luaL_checkinteger(L, 2);
   int family = (int)luaL_checkinteger(L, 3), err;
   const char *servers = luaL_optstring(L, 4, NULL);
+  int hosts_only = lua_toboolean(L, 5);
   np_Net *net = np_net_get(L);
   Lookup *l;
   lua_settop(L, 4);
@@ -476,7 +483,7 @@ static int net_dns(lua_State *L) {
   l->wait.abort = on_abort;
   l->timer.fire = on_timer;
   l->loop = neap_loop(L);
-  err = channel_open(l, servers);
+  err = channel_open(l, servers, hosts_only);
   if (err != ARES_SUCCESS) {
     neap_handle_close(&l->handle);
     return dns_fail(L, net->cares, err);

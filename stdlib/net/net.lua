@@ -219,6 +219,21 @@ local function look_up(options, family)
     {code = "EAI_NODATA"}), 0)
 end
 
+-- What /etc/hosts says, as a list for each family. A name that is there is
+-- nothing to ask servers about, whatever families it has.
+local function in_hosts(host)
+  if core.is_localhost(host) or not core.dns_ready() then return end
+  local ok, found = pcall(function()
+    return await core.dns(host, 0, 0, nil, true)
+  end)
+  if not ok then return end -- what else it may be, asking servers tells
+  local known = {[4] = {}, [6] = {}}
+  for _, address in ipairs(found) do
+    table.insert(known[is_six(address) and 6 or 4], address)
+  end
+  return known
+end
+
 local function connect_host(options)
   local nodelay = option(options.nodelay, true)
   local async function attempt(address)
@@ -230,9 +245,12 @@ local function connect_host(options)
   if core.is_address(options.host) then
     return await attempt(look_up(options, options.family)[1])
   end
+  local known = not options.family and in_hosts(options.host)
   return require "neap.net.race"(
     options.family and {options.family} or {6, 4},
-    async function(family) return look_up(options, family) end, attempt)
+    async function(family)
+      return known and known[family] or look_up(options, family)
+    end, attempt)
 end
 
 -- While the server's backlog is full, the kernel says so instead of waiting.
@@ -302,11 +320,12 @@ end
 --- async net.connect{path=, timeout=, tls=, server_hostname=} -> Stream
 --
 -- Connects to `port` (1 to 65535) of `host`, a name or an address. The
--- addresses of a name race for the connection (RFC 8305): both families are
--- looked up at once, and IPv4 addresses that come first wait 0.05 seconds for
--- the others; then IPv6 and IPv4 take turns, the next begins when one fails or
--- has not answered for 0.25 seconds, and the first that is connected wins. If
--- all fail, the error of the last is raised. Options:
+-- addresses of a name race for the connection (RFC 8305): unless `/etc/hosts`
+-- has it, both families are looked up at once, and IPv4 addresses that come
+-- first wait 0.05 seconds for the others; then IPv6 and IPv4 take turns, the
+-- next begins when one fails or has not answered for 0.25 seconds, and the
+-- first that is connected wins. If all fail, the error of the last is raised.
+-- Options:
 --
 -- - `timeout`: seconds for all of it, finding the name included (30);
 --   `math.huge` for no limit. Then a `TimeoutError` is raised.

@@ -238,8 +238,20 @@ local function hosts_before_servers()
   equal(found[1], address)
 end
 
+-- Not even about the family that is not there.
+local function hosts_instead_of_servers()
+  local server <close> = net.listen{host = address}
+  local dns <close> = net.udp{host = "127.0.0.1"}
+  local port = dns:sockname().port
+  local conn <close> = await net.connect(name, server:sockname().port,
+    {servers = {"127.0.0.1:" .. port}})
+  await dns:send("nothing", "127.0.0.1", port)
+  equal(await dns:recv(), "nothing")
+end
+
 if name then
   test("/etc/hosts comes before the servers", hosts_before_servers)
+  test("who is in /etc/hosts is not asked for", hosts_instead_of_servers)
 else
   skip("/etc/hosts comes before the servers", "it names nobody")
 end
