@@ -25,13 +25,19 @@ static int pcall_end(lua_State *L, int status, lua_KContext extra) {
   return lua_gettop(L) - (int)extra;
 }
 
-/* Calls 1 with the rest, protected; the results stand above a handler. */
+/*
+ * Calls 1 with the rest, protected; the results stand above a handler. Where
+ * a script may close the thread the handler is not used: Lua would call what
+ * is left in its place when an error is raised while variables are closed.
+ */
 static int protected(lua_State *L, lua_KFunction end) {
+  int handler = np_thread_kind(L) == NP_X_TASK;
   luaL_checkany(L, 1);
   lua_pushcfunction(L, np_blame);
   lua_pushboolean(L, 1);
   lua_rotate(L, 1, 2);
-  return end(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 1, 1, end), 1);
+  return end(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, handler, 1, end),
+             1);
 }
 
 static int base_pcall(lua_State *L) { return protected(L, pcall_end); }

@@ -349,4 +349,25 @@ do
   is(select(2, resume_below(unpacked())), "too many results to resume")
 end
 
+-- Variables of a coroutine that is closed while it is in a pcall.
+do
+  local function closer(message)
+    return setmetatable({}, {__close = function(_, e)
+      error(message .. tostring(e), 0)
+    end})
+  end
+  local inside = coroutine.create(function()
+    local a <close> = closer "a"
+    local b <close> = closer "b"
+    pcall(function()
+      local c <close> = closer "c"
+      coroutine.yield()
+    end)
+  end)
+  coroutine.resume(inside)
+  local closed, message = coroutine.close(inside)
+  is(closed, false)
+  is(message, "abcnil")
+end
+
 compat.finish()

@@ -241,7 +241,7 @@ test("os.exit works in and outside of tasks", function()
   local status, out = lua "os.exit(3)"
   equal(status, 3)
   status, out = lua [[
-    setmetatable({}, {__gc = function() print "closed" end})
+    kept = setmetatable({}, {__gc = function() print "closed" end})
     asyncio.run(async(function()
       local _ <close> = asyncio.defer(function() print "left" end)
       pcall(os.exit, 4, true)
