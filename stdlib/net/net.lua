@@ -533,7 +533,7 @@ end
 -- trust us costs nothing but this; it is no failure of the handler.
 local function with_handshake(handler)
   return async function(conn)
-    local ok, err = pcall(tls().finish, "handshake", conn, 30)
+    local ok, err = pcall(tls().finish, nil, conn, 30)
     if ok then
       await handler(conn)
     else

@@ -330,22 +330,25 @@ int np_tls_await(lua_State *L, np_Stream *s, neap_Done done) {
   return neap_await(L, &w->wait, done);
 }
 
-static const char *handshake_what(lua_State *L) {
-  return luaL_optstring(L, 2, "handshake");
+/* In the words of who waits, or naming the peer. */
+static int handshake_fail(lua_State *L, const np_Stream *s, int status) {
+  if (lua_isnoneornil(L, 2)) return np_stream_fail(L, s, status, "handshake");
+  return np_tls_fail(L, s, status, luaL_checkstring(L, 2));
 }
 
 static int handshake_done(lua_State *L, int status) {
   np_Stream *s = neap_handle_test(L, 1, &np_stream_class);
-  return status < 0 ? np_tls_fail(L, s, status, handshake_what(L)) : 0;
+  return status < 0 ? handshake_fail(L, s, status) : 0;
 }
 
 /* stream:_handshake(what): waits for its end */
 static int stream_handshake(lua_State *L) {
   np_Stream *s = np_stream_check(L);
-  const char *what = handshake_what(L);
-  if (s->tls == NULL) return neap_misuse(L, what, "not a TLS stream");
+  if (s->tls == NULL)
+    return neap_misuse(L, luaL_optstring(L, 2, "handshake"),
+                       "not a TLS stream");
   if (s->tls->done) return 0;
-  if (s->end < 0) return np_tls_fail(L, s, s->end, what);
+  if (s->end < 0) return handshake_fail(L, s, s->end);
   return np_tls_await(L, s, handshake_done);
 }
 

@@ -248,7 +248,7 @@ local function within(seconds, stream, what)
 end
 
 -- Waits for the end of the handshake; if there is none, the stream is of no
--- use any more.
+-- use any more. Without `what`, the error names the peer.
 function tls.finish(what, stream, seconds)
   local _ <close> = asyncio.defer(function(e)
     if e ~= nil then stream:close() end
@@ -259,7 +259,9 @@ function tls.finish(what, stream, seconds)
   end
   local ok, err = pcall(within, seconds, stream, what)
   if ok then return end
-  if asyncio.iserror(err, asyncio.TimeoutError) then core.timed_out(what) end
+  if asyncio.iserror(err, asyncio.TimeoutError) then
+    core.timed_out(what or "handshake")
+  end
   error(err, 0)
 end
 

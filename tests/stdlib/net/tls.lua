@@ -602,6 +602,18 @@ test("a stream that has ended gets no TLS any more", async function()
   assert(a:closed())
 end)
 
+test("the error of a handshake names the peer", async function()
+  local server <close> = net.listen{tls = identity "good"}
+  local at = server:sockname()
+  local raw <close> = await net.connect(at.host, at.port)
+  await raw:write("no TLS")
+  local conn <close> = await server:accept()
+  local e = expect_error(asyncio.TLSError, conn.handshake, conn)
+  local peer = raw:sockname()
+  equal(e.message, ("handshake %s:%d: wrong version number"):format(
+    peer.host, peer.port))
+end)
+
 test("a client that vanishes costs a server nothing", async function()
   with_server(identity "good", function(port)
     for _, said in ipairs {"", "\22\3\1", "GET / HTTP/1.0\r\n\r\n"} do
