@@ -106,9 +106,10 @@ void np_site_push(lua_State *L, int line, uint32_t source) {
  */
 static np_Co *co_new(lua_State *L, int body, int first, int n) {
   neap_Vm *vm = np_vm(L);
-  np_Co *co = lua_newuserdatauv(L, sizeof *co, n + 2);
+  np_Co *co = lua_newuserdatauv(L, sizeof *co, n + 2 + (vm->debug != 0));
   int i;
   co->state = NP_CO_NEW;
+  co->traced = vm->debug != 0;
   co->nargs = (uint16_t)n;
   co->line = 0;
   lua_pushvalue(L, body);
@@ -152,6 +153,10 @@ static int async_call(lua_State *L) {
   } else {
     lua_pop(L, 1);
     co_find_site(L, co);
+  }
+  if (co->traced) { /* behind the arguments */
+    np_traceback(L, L, 1);
+    lua_setiuservalue(L, -2, n + 3);
   }
   return 1;
 }
@@ -312,8 +317,11 @@ static int co_gc(lua_State *L) {
   lua_pushfstring(L, "coroutine object %s was never awaited",
                   lua_tostring(L, -1));
   np_quote(L, lua_tostring(L, 2), NULL);
-  np_report(np_vm(L), NEAP_REPORT_WARNING, lua_tostring(L, -2), NULL, NULL,
-            lua_tostring(L, 2), lua_tostring(L, -1));
+  if (co->traced) lua_getiuservalue(L, 1, co->nargs + 3);
+  else lua_pushnil(L);
+  np_report(np_vm(L), NEAP_REPORT_WARNING, lua_tostring(L, -3),
+            lua_tostring(L, -1), NULL, lua_tostring(L, 2),
+            lua_tostring(L, -2));
   return 0;
 }
 

@@ -180,10 +180,12 @@ struct neap_Task {
 
 enum { NP_CO_NEW, NP_CO_USED, NP_CO_EXCUSED /* new, but see np_co_excuse */ };
 
-/* User values: the body, the function that made it, then the arguments. */
+/* User values: the body, the function that made it, then the arguments, and
+ * in debug mode the stack that made it. */
 typedef struct np_Co {
   int line;
-  uint16_t nargs, state;
+  uint16_t nargs;
+  uint8_t state, traced;
 } np_Co;
 
 /* == The machine ====================================================== */

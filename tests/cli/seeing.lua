@@ -283,6 +283,27 @@ test("so do reports, and the errors of a group", function()
   has(err, ": bad\n    error \"bad\"\nstack traceback:\n")
 end)
 
+test("in debug mode, a coroutine object knows the stack that made it",
+     function()
+  local path = cli.script [[
+local async function lost(...) end
+local function made() return lost(1, 2, 3) end
+local function makes() local _ = made() end
+makes()
+local kept = made()
+local function later() return await kept end
+print(select("#", later()))]]
+  local _, out, err = cli.run{"--debug", path}
+  equal(out, "0\n")
+  has(err, "was never awaited\n")
+  local lines = {}
+  for line in err:gmatch "\n\t[^\n]*:(%d+): in" do lines[#lines + 1] = line end
+  equal(table.concat(lines, " "), "2 3 4")
+  _, _, err = cli.run{path}
+  has(err, "was never awaited\n")
+  equal(err:match "traceback", nil)
+end)
+
 test("a file that has changed, and a long line, are not shown as it was",
      function()
   local path = cli.script("local x = 1\nio.open(arg[0], 'a'):write " ..
