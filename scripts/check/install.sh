@@ -18,7 +18,8 @@ done
 pages=$dir/usr/share/doc/neap
 for page in "$pages"/*.md "$pages"/modules/*.md; do
   for link in $(grep -o ']([^)#]*' "$page" | cut -c3- | grep -v ://); do
-    [ -e "${page%/*}/$link" ] || bad "no $link, to which ${page#"$pages/"} leads"
+    [ -e "${page%/*}/$link" ] ||
+      bad "no $link, to which ${page#"$pages/"} leads"
   done
 done
 

@@ -524,7 +524,8 @@ static void test_lost_error(void) {
     Host host;
     host_open(&host, &limits);
     (void)run(&host, "function fail(e)\n"
-                     "  asyncio.create_task((async function() error(e) end)())\n"
+                     "  local async function raise() error(e) end\n"
+                     "  asyncio.create_task(raise())\n"
                      "end");
     expect(run(&host, scripts[i]) == LUA_OK, scripts[i]);
     expect(strstr(host.text, "error in") != NULL, host.text);
