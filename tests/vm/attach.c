@@ -93,6 +93,19 @@ static void test_once(void) {
   host_close(&host);
 }
 
+static int open_and_work(lua_State *L) {
+  static const char text[] =
+      "local q = asyncio.Queue(1)\n"
+      "left = asyncio.create_task(asyncio.sleep(1000))\n"
+      "local _, x = asyncio.run(asyncio.gather(q:put(5), q:get()))\n"
+      "return x";
+  (void)open_neap(L);
+  if (luaL_loadstring(L, text) != LUA_OK) return lua_error(L);
+  lua_call(L, 0, 1);
+  if (lua_tointeger(L, -1) != 5) return luaL_error(L, "no 5");
+  return 0;
+}
+
 /* Memory that is out at whatever place leaves a state that can be closed. */
 static void test_no_memory(void) {
   long n, step = getenv("VALGRIND") != NULL ? 101 : 1;
@@ -101,7 +114,7 @@ static void test_no_memory(void) {
     Memory m;
     lua_State *L = make(&m);
     m.refused = n;
-    lua_pushcfunction(L, open_neap);
+    lua_pushcfunction(L, open_and_work);
     done = lua_pcall(L, 0, 0, 0) == LUA_OK && m.count < n;
     m.refused = 0;
     lua_close(L);

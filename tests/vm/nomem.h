@@ -175,6 +175,7 @@ static int failures;
 
 /* What a test has in its machines beside what every machine has. */
 static lua_CFunction nomem_setup;
+static void (*nomem_options)(neap_Options *options);
 
 static void complain(const char *format, const char *text) {
   failures++;
@@ -277,6 +278,7 @@ static void run_machine(void) {
   options.size = sizeof options;
   options.alloc = test_alloc;
   options.debug = now.count == DEBUG_COUNT;
+  if (nomem_options != NULL) nomem_options(&options);
   memory.count = now.birth ? 0 : -1;
   vm = neap_vm_new(&options);
   if (vm != NULL) {
