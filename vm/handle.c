@@ -103,7 +103,7 @@ void *neap_handle_new(lua_State *L, size_t size, const neap_Class *cls) {
   neap_Handle *h;
   Box *box;
   luaL_checkstack(L, 5, NULL);
-  if (vm->closing == 2) luaL_error(L, "the program is ending");
+  np_closing_check(L);
   if (vm->limits != NULL) np_limits_handle(L);
   box = lua_newuserdatauv(L, sizeof *box, vm->debug ? SITE : 0);
   *box = (Box){.handle = NULL};

@@ -122,6 +122,7 @@ void np_halves_open(lua_State *L) {
 }
 
 void np_module_load(lua_State *L, const neap_Module *m) {
+  if (m->source == NULL) np_closing_check(L);
   if (m->source != NULL) {
     push_opener(L, m, "=%s");
     lua_rawgetp(L, LUA_REGISTRYINDEX, &halves);

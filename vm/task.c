@@ -56,7 +56,7 @@ static void remember_spawn(lua_State *L, neap_Task *t) {
 neap_Task *np_task_blank(neap_Vm *vm) {
   neap_Task *t;
   uint32_t slot;
-  if (np_slot_take(vm, &slot) < 0) return NULL;
+  if (vm->closing || np_slot_take(vm, &slot) < 0) return NULL;
   t = np_alloc(vm, NULL, 0, sizeof *t);
   if (t == NULL) {
     np_slot_release(vm, slot);

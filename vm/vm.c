@@ -319,6 +319,10 @@ int neap_exiting(neap_Vm *vm, int *code) {
   return vm->exiting != 0;
 }
 
+void np_closing_check(lua_State *L) {
+  if (np_vm(L)->closing) luaL_error(L, "the program is ending");
+}
+
 /* == Freeing ========================================================== */
 
 static int finish(lua_State *L) {

@@ -377,6 +377,10 @@ static inline void np_inside(neap_Vm *vm, np_Outside o) {
  * that may come to code of a script's, which could run for ever there. */
 void np_finalize(lua_State *L, lua_CFunction f);
 
+/* Raises while the state is being closed: Lua calls no finalizer for what is
+ * made then, so nothing may be that needs one. */
+void np_closing_check(lua_State *L);
+
 /* 1 inside of a task, a callback or a run of the loop, where nothing may
  * drive that. */
 static inline int np_is_busy(const neap_Vm *vm) {

@@ -744,7 +744,34 @@ static void test_borrowed_loop(void) {
 
 /* == All of them ======================================================= */
 
+/* What finalizers open and start while the state is being closed. */
+static void test_last_finalizers(void) {
+  static const char *const last[] = {
+    "require 'neap.process'.signals 'SIGUSR1'", "require 'neap.net'.pair()",
+    "net.pair()", "net.udp{}", "process.signals 'SIGUSR2'",
+    "fs.watch '/tmp'", "fs.scandir '/'",
+    "asyncio.create_task(asyncio.sleep(1))",
+    "asyncio.gather(asyncio.sleep(1), asyncio.sleep(2))",
+    "asyncio.get_running_loop():call_later(1, print)",
+    "asyncio.Future():set_exception 'lost'",
+    "coroutine.wrap(function() await asyncio.sleep(0) end)()"};
+  size_t i;
+  for (i = 0; i < sizeof last / sizeof *last; i++) {
+    char text[400];
+    Host host;
+    snprintf(text, sizeof text,
+             "%s x = setmetatable({}, {__gc = function() y = %s end})",
+             strstr(last[i], "require") != NULL ? "" :
+             "net, fs = require 'neap.net', require 'neap.fs'\n"
+             "process = require 'neap.process'", last[i]);
+    host_open(&host, NULL);
+    expect(run(&host, text) == LUA_OK);
+    host_close(&host);
+  }
+}
+
 int main(void) {
+  test_last_finalizers();
   test_run();
   test_loadfile();
   test_threads();
