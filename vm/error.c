@@ -211,8 +211,8 @@ const char *neap_typename(lua_State *L, int index) {
 
 /* == Tracebacks ======================================================= */
 
-/* Pushes the name under which package.loaded has the function on top, and
- * returns 1; or 0 and pushes nothing. */
+/* Pushes the name under which package.loaded has the function on top, as
+ * scripts have it ("asyncio.gather"), and returns 1; or 0 and pushes nothing. */
 static int search_loaded(lua_State *L) {
   int f = lua_gettop(L), found = 0;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -223,6 +223,7 @@ static int search_loaded(lua_State *L) {
       while (lua_next(L, f + 3) != 0) {
         if (lua_type(L, -2) == LUA_TSTRING && lua_rawequal(L, -1, f)) {
           const char *module = lua_tostring(L, f + 2);
+          if (strncmp(module, "neap.", 5) == 0) module += 5;
           if (strcmp(module, LUA_GNAME) == 0)
             lua_pushvalue(L, -2);
           else
@@ -424,7 +425,7 @@ static int push_line(lua_State *L, lua_State *L1, int level,
   lua_pushvalue(L, -2);
   type = lua_rawget(L, -2);
   lua_pop(L, 2);
-  if (type == LUA_TSTRING) known = 1;
+  if (type == LUA_TSTRING || *ar.what == 'C') known = 1;
   if (type == LUA_TBOOLEAN && *ar.namewhat == '\0') known = 1;
   if (known) {
     frame_line(L, &ar);

@@ -53,3 +53,7 @@ coroutine.resume(co)
 --> stack traceback:
 --> 	tests/lang/debug_traceback.lua:49: in function <tests/lang/debug_traceback.lua:49>
 --> 	tests/lang/debug_traceback.lua:50: in function <tests/lang/debug_traceback.lua:50>
+
+-- functions of neap's modules go by the names that scripts have for them
+local _, text = xpcall(asyncio.gather, debug.traceback, {}, 5)
+print(text:match "%[C%]: in ([^\n]*)")  --> function 'asyncio.gather'
