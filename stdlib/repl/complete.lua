@@ -2,7 +2,7 @@
 complete.lua - require "neap.repl.complete": what a half-typed name can become.
 
 Runs no code of the script's: fields are found by rawget, in metatables'
-__index tables, and by calling __index or __pairs only of what has both.
+__index tables, and by calling __index or __pairs only of what has both, in C.
 ]]
 
 local core = require "neap.repl.core"
@@ -21,10 +21,14 @@ local function metatable_of(value)
   return type(meta) == "table" and meta or nil
 end
 
--- A table that says itself what it holds.
+local function is_of_c(f)
+  return type(f) == "function" and debug.getinfo(f, "S").what == "C"
+end
+
+-- A table that says itself what it holds, as asyncio does.
 local function is_enumerable(meta)
-  return meta and rawget(meta, "__pairs") and
-    type(rawget(meta, "__index")) == "function"
+  return meta and is_of_c(rawget(meta, "__pairs")) and
+    is_of_c(rawget(meta, "__index"))
 end
 
 local function field(value, name)

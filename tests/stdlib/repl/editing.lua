@@ -107,6 +107,24 @@ test("Tab completes names, fields and methods", async function()
   t:at "> x.alter.deep"
 end)
 
+test("Tab runs nothing of the program's", function()
+  local complete = require "neap.repl.complete"
+  local ran = 0
+  local function run()
+    ran = ran + 1
+    return pairs {beta = {}}
+  end
+  local x = setmetatable({alpha = 1}, {__index = run})
+  local y = setmetatable({}, {__index = run, __pairs = run})
+  local env = setmetatable({x = x, y = y, asyncio = asyncio}, {__index = run})
+  equal(complete.find("x.al", env), {"alpha"})
+  for _, text in ipairs {"x.beta.", "x:b", "y.b", "y.beta.", "z.", "z"} do
+    equal(complete.find(text, env), {})
+  end
+  equal(ran, 0)
+  equal(complete.find("asyncio.create_t", env), {"create_task"})
+end)
+
 test("Tab completes the names of modules", async function()
   local t <close> = open()
   t:put "require 'neap.p"
