@@ -324,6 +324,17 @@ void np_handle_wait(neap_Vm *vm) {
   while (vm->nhandles > 0) np_loop_pass(vm, 1);
 }
 
+void np_handle_end(neap_Vm *vm) {
+  neap_Handle *h, *next;
+  np_handle_close_all(vm);
+  for (h = vm->handles; h != NULL; h = h->next) h->state |= COLLECTED;
+  if (vm->nhandles > 0) np_handle_wait(vm);
+  for (h = vm->handles; h != NULL; h = next) {
+    next = h->next;
+    maybe_free(h);
+  }
+}
+
 /* asyncio._handles() -> how many handles are open; for tests */
 static int count_handles(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)np_vm(L)->nopen);

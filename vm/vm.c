@@ -372,10 +372,7 @@ void neap_vm_free(neap_Vm *vm) {
     np_limits_enter(vm);
     if (vm->slab != NULL) np_slab_finish(vm->slab);
     lua_close(L);
-    if (vm->nhandles > 0) {
-      np_handle_close_all(vm);
-      np_handle_wait(vm);
-    }
+    np_handle_end(vm);
   }
   if (vm->loop != NULL) np_loop_close(vm);
   np_task_close(vm);

@@ -856,6 +856,9 @@ void np_handle_open(lua_State *L);
  * is in flight. */
 void np_handle_close_all(neap_Vm *vm);
 void np_handle_wait(neap_Vm *vm);
+/* Frees what is left when Lua was closed: nobody has it any more, though there
+ * may have been no memory to call its finalizer. */
+void np_handle_end(neap_Vm *vm);
 void np_timeout_open(lua_State *L);
 /* What np_make calls. */
 void np_co_make_metatables(lua_State *L);
