@@ -27,10 +27,13 @@ local function outputs(interpreter, file)
   return list
 end
 
-cli.test("coroutines", function()
-  local seen = outputs(cli.interpreter, "coroutines.lua")
-  local wanted = outputs("lua5.4", "coroutines.lua")
-  for i = 1, #wanted do cli.equal(seen[i], wanted[i]) end
-end)
+local neap = cli.interpreter
+for _, name in ipairs{"coroutines", "frames"} do
+  cli.test(name, function()
+    local seen = outputs(neap, name .. ".lua")
+    local wanted = outputs("lua5.4", name .. ".lua")
+    for i = 1, #wanted do cli.equal(seen[i], wanted[i]) end
+  end)
+end
 
 cli.finish()
