@@ -25,6 +25,7 @@ typedef struct Watch {
   uv_poll_t poll;
   neap_Wait wait;
   int fd;
+  char path[]; /* of the root, for messages */
 } Watch;
 
 /* == libuv's side ===================================================== */
@@ -98,14 +99,14 @@ static int read_go(lua_State *L, Watch *w) {
   if (err == UV_EAGAIN && lua_toboolean(L, 2))
     return push_events(L, space, space);
   if (err == UV_EAGAIN) err = uv_poll_start(&w->poll, UV_READABLE, on_poll);
-  if (err < 0) return np_fs_fail(L, err, "watch", NULL, NULL);
+  if (err < 0) return np_fs_fail(L, err, "next", w->path, NULL);
   return neap_await(L, &w->wait, read_done);
 }
 
 static int read_done(lua_State *L, int status) {
   Watch *w = neap_handle_test(L, 1, &watch_class);
   if (status == 0 && neap_handle_closed(&w->handle)) status = NEAP_ECLOSED;
-  if (status < 0) return np_fs_fail(L, status, "watch", NULL, NULL);
+  if (status < 0) return np_fs_fail(L, status, "next", w->path, NULL);
   return read_go(L, w);
 }
 
@@ -152,11 +153,13 @@ static int watch_drop(lua_State *L) {
   return 0;
 }
 
-/* core.watch(path) -> Watch; the path is for messages */
+/* core.watch(path) -> Watch */
 int np_watch_new(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
-  Watch *w = neap_handle_new(L, sizeof *w, &watch_class);
+  size_t size;
+  const char *path = luaL_checklstring(L, 1, &size);
+  Watch *w = neap_handle_new(L, sizeof *w + size + 1, &watch_class);
   int err;
+  memcpy(w->path, path, size + 1);
   w->fd = -1;
   neap_handle_count(L, &w->handle, NEAP_KIND_FILE);
   w->wait.what = "watch";

@@ -91,6 +91,7 @@ static int execute(const np_Launch *l) {
   int error = ENOENT;
   for (path = l->paths; *path != NULL; path++) {
     (void)execve(*path, l->argv, l->envp);
+    if (l->paths[1] == NULL) return errno;
     if (errno == EACCES)
       error = EACCES;
     else if (errno != ENOENT && errno != ENOTDIR)

@@ -327,6 +327,8 @@ test("closing under a waiting next ends it", async function()
   watcher:close()
   local e = expect_error("was closed", function() await waiting end)
   equal(e.code, "ECLOSED")
+  equal(e.path, dir:path())
+  equal(e.message, "next " .. dir:path() .. ": it was closed")
 end)
 
 -- == Temporary ones =====================================================

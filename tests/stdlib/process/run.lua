@@ -128,6 +128,11 @@ test("what cannot be started says why", async function()
   assert(tostring(e):find "run%.lua:%d+: spawn nosuch: no such file or dir" or
     tostring(e):find "spawn nosuch: no such file or directory", tostring(e))
   equal(expect_error(asyncio.OSError, run, {"/"}).code, "EACCES")
+  e = expect_error(asyncio.OSError, run, {"/dev/null/program"})
+  equal(e.message, "spawn /dev/null/program: not a directory")
+  local env = {PATH = "/nowhere:/dev/null"}
+  e = expect_error(asyncio.OSError, run, {"nosuch"}, {env = env})
+  equal(e.code, "ENOENT")
   e = expect_error("cwd /nosuch", run, {"ls"}, {cwd = "/nosuch"})
   equal(e.code, "ENOENT")
   e = expect_error(asyncio.OSError, run, {"true", ("x"):rep(1 << 21)})
