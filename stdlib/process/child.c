@@ -4,7 +4,8 @@
  *
  * The kernel tells of the end through a pidfd, so nobody else's children are
  * touched and no signal is caught; where there are none, a timer asks. What
- * is closed before its end is killed, and reaped by whatever comes next.
+ * is closed before its end is killed, and its pidfd handed to the machine's
+ * Orphans, which reap it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -30,9 +32,19 @@
 
 extern char **environ;
 
-/* Those that were closed before their end, for the machine. */
+typedef struct Orphan {
+  pid_t pid; /* negative if it is detached: that one may live long */
+  int pidfd; /* or -1: then it is reaped when we look at another */
+} Orphan;
+
+/* Those that were closed before their end, for the machine. This is no handle
+ * of a script's: it is there as long as the machine, and keeps it from
+ * nothing. */
 typedef struct Orphans {
-  pid_t *pids; /* the detached ones negative: they may live long */
+  neap_Vm *vm;
+  uv_poll_t poll;
+  int epoll; /* of all their pidfds; -1 until there is one */
+  Orphan *list;
   size_t n, size;
 } Orphans;
 
@@ -68,62 +80,125 @@ static const char orphans_key = 0;
 
 /* == Orphans ========================================================== */
 
+static void fd_close(int *fd) {
+  if (*fd >= 0) (void)close(*fd);
+  *fd = -1;
+}
+
 /* Reaps those that have ended; gives 1 if a killed one has not yet. */
 static int orphans_reap(Orphans *o) {
   size_t i, left = 0;
   int killed = 0;
   for (i = 0; i < o->n; i++) {
-    pid_t pid = o->pids[i];
-    if (waitpid(pid < 0 ? -pid : pid, NULL, WNOHANG) != 0) continue;
-    killed = killed || pid > 0;
-    o->pids[left++] = pid;
+    Orphan *one = &o->list[i];
+    if (waitpid(one->pid < 0 ? -one->pid : one->pid, NULL, WNOHANG) != 0) {
+      fd_close(&one->pidfd);
+      continue;
+    }
+    killed = killed || one->pid > 0;
+    o->list[left++] = *one;
   }
   o->n = left;
   return killed;
 }
 
-/* Without memory it stays a zombie until we end. */
-static void orphans_add(Orphans *o, pid_t pid) {
-  if (o->n == o->size) {
-    size_t size = o->size > 0 ? o->size * 2 : 8;
-    pid_t *pids = realloc(o->pids, size * sizeof *pids);
-    if (pids == NULL) return;
-    o->pids = pids;
-    o->size = size;
-  }
-  o->pids[o->n++] = pid;
+static void on_orphan(uv_poll_t *poll, int status, int events) {
+  (void)status;
+  (void)events;
+  (void)orphans_reap(poll->data);
 }
 
+/* 0 or a code, after which it can be tried again. */
+static int orphans_listen(Orphans *o) {
+  int err;
+  if (o->epoll >= 0) return 0;
+  o->epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (o->epoll < 0) return uv_translate_sys_error(errno);
+  err = uv_poll_init(neap_loop(neap_state(o->vm)), &o->poll, o->epoll);
+  if (err < 0) {
+    fd_close(&o->epoll);
+    return err;
+  }
+  o->poll.data = o;
+  uv_unref((uv_handle_t *)&o->poll);
+  return uv_poll_start(&o->poll, UV_READABLE, on_orphan);
+}
+
+static int orphans_grow(Orphans *o) {
+  size_t size = o->size > 0 ? o->size * 2 : 8;
+  Orphan *list = realloc(o->list, size * sizeof *list);
+  if (list == NULL) return UV_ENOMEM;
+  o->list = list;
+  o->size = size;
+  return 0;
+}
+
+/* Takes the pidfd. Without memory it stays a zombie until we end. */
+static void orphans_add(Orphans *o, pid_t pid, int pidfd) {
+  struct epoll_event event;
+  memset(&event, 0, sizeof event);
+  event.events = EPOLLIN;
+  if (o->n == o->size && orphans_grow(o) < 0) {
+    fd_close(&pidfd);
+    return;
+  }
+  if (pidfd >= 0 && (orphans_listen(o) < 0 ||
+                     epoll_ctl(o->epoll, EPOLL_CTL_ADD, pidfd, &event) < 0))
+    fd_close(&pidfd);
+  o->list[o->n++] = (Orphan){pid, pidfd};
+}
+
+static void on_orphans_closed(uv_handle_t *poll) {
+  Orphans *o = poll->data;
+  neap_Vm *vm = o->vm;
+  free(o);
+  neap_request_end(vm);
+}
+
+/* The machine ends: the killed ones have a moment left. */
 static int orphans_gc(lua_State *L) {
-  Orphans *o = lua_touserdata(L, 1);
+  Orphans **box = lua_touserdata(L, 1), *o = *box;
+  size_t i;
   int tries = 0;
+  *box = NULL;
+  if (o == NULL) return 0;
   while (orphans_reap(o) && tries++ < LAST_WAIT) (void)usleep(1000);
-  free(o->pids);
-  memset(o, 0, sizeof *o);
+  for (i = 0; i < o->n; i++) fd_close(&o->list[i].pidfd);
+  free(o->list);
+  if (o->epoll < 0) {
+    free(o);
+  } else if (!uv_is_closing((uv_handle_t *)&o->poll)) { /* or the host's */
+    (void)uv_poll_stop(&o->poll); /* it always gives 0 */
+    fd_close(&o->epoll);
+    neap_request_begin(o->vm);
+    uv_close((uv_handle_t *)&o->poll, on_orphans_closed);
+  }
   return 0;
 }
 
 static Orphans *orphans_get(lua_State *L) {
-  Orphans *o;
+  Orphans **box;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &orphans_key);
-  o = lua_touserdata(L, -1);
+  box = lua_touserdata(L, -1);
   lua_pop(L, 1);
-  return o;
+  return box != NULL ? *box : NULL;
 }
 
+/* They are made before any child, so that they are collected after all. */
 void np_child_open(lua_State *L) {
-  Orphans *o = lua_newuserdatauv(L, sizeof *o, 0);
-  memset(o, 0, sizeof *o);
+  Orphans **box;
+  if (orphans_get(L) != NULL) return;
+  box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, orphans_gc);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
+  *box = calloc(1, sizeof **box);
+  if (*box == NULL) luaL_error(L, "not enough memory");
+  (*box)->vm = neap_vm(L);
+  (*box)->epoll = -1;
   lua_rawsetp(L, LUA_REGISTRYINDEX, &orphans_key);
-}
-
-static void fd_close(int *fd) {
-  if (*fd >= 0) (void)close(*fd);
-  *fd = -1;
 }
 
 /* == Its end ========================================================== */
@@ -190,14 +265,14 @@ static int child_reap(Child *c) {
   return 1;
 }
 
-/* Stops listening to the kernel. */
-static void watch_stop(Child *c) {
+/* Stops listening to the kernel, and gives the pidfd or -1. */
+static int watch_stop(Child *c) {
+  int pidfd = c->pidfd;
   neap_timer_stop(c->handle.vm, &c->timer);
-  if (c->pidfd < 0) return;
-  if (c->handle.uv != NULL)
+  if (pidfd >= 0 && c->handle.uv != NULL)
     (void)uv_poll_stop(&c->poll); /* it always gives 0 */
-  (void)close(c->pidfd);
   c->pidfd = -1;
+  return pidfd;
 }
 
 static void child_ended(Child *c) {
@@ -237,15 +312,18 @@ static int watch_start(lua_State *L, Child *c) {
 
 static void child_close(neap_Handle *h) {
   Child *c = (Child *)h;
+  int pidfd;
   if (!c->made) return;
-  watch_stop(c);
   for (int i = 0; i < 3; i++) fd_close(&c->ours[i]);
   waiters_wake(c, NEAP_ECLOSED);
-  if (!c->running) return;
   c->ending = !c->detached;
   if (!c->detached) (void)child_signal(c, SIGKILL);
-  if (!child_reap(c))
-    orphans_add(c->orphans, c->detached ? -c->pid : c->pid);
+  if (c->running) (void)child_reap(c);
+  pidfd = watch_stop(c);
+  if (c->running)
+    orphans_add(c->orphans, c->detached ? -c->pid : c->pid, pidfd);
+  else
+    fd_close(&pidfd);
 }
 
 const neap_Class np_child_class = {"neap.Child", child_close, NULL};
@@ -491,6 +569,7 @@ int np_child_spawn(lua_State *L) {
   Child *c;
   np_Stage stage = NP_STAGE_STREAMS;
   int err;
+  if (orphans_get(L) == NULL) return luaL_error(L, "the program is ending");
   lua_settop(L, 1);
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checkstack(L, 20, NULL);
@@ -544,12 +623,8 @@ static Child *child_check(lua_State *L) {
 /* The status, then the name of the signal; one of them is nil. */
 static int outcome_push(lua_State *L, const Child *c) {
   if (!c->lost && WIFSIGNALED(c->status)) {
-    const char *name = np_signal_name(WTERMSIG(c->status));
     lua_pushnil(L);
-    if (name != NULL)
-      lua_pushstring(L, name);
-    else
-      lua_pushfstring(L, "SIG%d", WTERMSIG(c->status));
+    (void)np_signal_push(L, WTERMSIG(c->status));
     return 2;
   }
   /* Whoever else reaped it has the status. */

@@ -22,8 +22,8 @@ extern const neap_Class np_signal_class;
 int np_signal_watch(lua_State *L);
 int np_signal_kill(lua_State *L);
 
-/* "SIGTERM" for 15, NULL for what has no name. */
-const char *np_signal_name(int number);
+/* Pushes and gives "SIGTERM" for 15, "SIG40" for one that has no name. */
+const char *np_signal_push(lua_State *L, int number);
 
 /* The signal at `index`, a name or a number; raises for NAME if it is none. */
 int np_signal_check(lua_State *L, int index, const char *name);

@@ -238,7 +238,8 @@ end
 -- - `pty`: true gives it a terminal of its own, on all three streams (false);
 --   `rows` (24) and `cols` (80) are its size. `stdin` and `stdout` of the
 --   Process are then one and the same stream, and what is written to it is
---   echoed there as usual; reading ends when the child has.
+--   echoed there as usual; reading ends when the child has, and what else it
+--   started there.
 --
 -- `await process.spawn(...)` may be written as well.
 function process.spawn(argv, options)

@@ -52,14 +52,25 @@ static const struct {
 
 enum { NAMES = sizeof names / sizeof names[0] };
 
-const char *np_signal_name(int number) {
+const char *np_signal_push(lua_State *L, int number) {
   for (int i = 0; i < NAMES; i++)
-    if (names[i].number == number) return names[i].name;
-  return NULL;
+    if (names[i].number == number) return lua_pushstring(L, names[i].name);
+  return lua_pushfstring(L, "SIG%d", number);
+}
+
+/* The number that `text` is the name of, or 0. */
+static int number_of(lua_State *L, const char *text) {
+  int number, found = 0;
+  for (number = 1; number < NSIG && !found; number++) {
+    found = strcmp(np_signal_push(L, number), text) == 0;
+    lua_pop(L, 1);
+  }
+  return found ? number - 1 : 0;
 }
 
 int np_signal_check(lua_State *L, int index, const char *name) {
   const char *text;
+  int number;
   if (lua_isinteger(L, index) && lua_tointeger(L, index) > 0 &&
       lua_tointeger(L, index) < NSIG)
     return (int)lua_tointeger(L, index);
@@ -67,8 +78,8 @@ int np_signal_check(lua_State *L, int index, const char *name) {
     return neap_misuse(L, name, "signal must be a name, not %s",
                              neap_typename(L, index));
   text = luaL_tolstring(L, index, NULL);
-  for (int i = 0; i < NAMES; i++)
-    if (strcmp(names[i].name, text) == 0) return names[i].number;
+  number = number_of(L, text);
+  if (number > 0) return number;
   return neap_misuse(L, name, "unknown signal '%s'", text);
 }
 
@@ -157,10 +168,10 @@ static int watch_start(Watch *w, Watch **all) {
 int np_signal_watch(lua_State *L) {
   const char *name = luaL_checkstring(L, 3);
   int number = np_signal_check(L, 1, name), err;
-  const char *text = np_signal_name(number);
   Watch **all = watches(L), *w;
+  const char *text;
   lua_settop(L, 4);
-  if (text == NULL) text = lua_pushfstring(L, "%d", number);
+  text = np_signal_push(L, number);
   if (!is_watchable(number))
     return neap_misuse(L, name, "%s cannot be handled", text);
   luaL_checktype(L, 2, LUA_TFUNCTION);

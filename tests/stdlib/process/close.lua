@@ -9,13 +9,9 @@ local function is_there(pid)
   return file ~= nil
 end
 
--- What was killed and not waited for is reaped by the next spawn.
+-- Zombies are there.
 local function expect_gone(pid)
-  repeat
-    local child <close> = spawn {"true"}
-    await child:wait()
-    await asyncio.sleep(0.002)
-  until not is_there(pid)
+  while is_there(pid) do await asyncio.sleep(0.002) end
 end
 
 test("closing twice is harmless, and kills", async function()
@@ -121,6 +117,21 @@ test("a child that is collected while it runs is ended", async function()
     await asyncio.sleep(0)
   end
   expect_gone(pid)
+end)
+
+test("a detached child leaves no zombie either", async function()
+  local child = spawn({"cat"}, {stdin = "pipe", detached = true})
+  local stdin = child.stdin
+  child:close()
+  assert(stdin:closed() and is_there(child.pid))
+  expect_gone(child.pid)
+  local many = {}
+  for i = 1, 20 do
+    many[i] = spawn({"sleep", "60"}, {detached = i % 2 == 0})
+    many[i]:close()
+  end
+  for i = 2, 20, 2 do process.kill(many[i].pid, "SIGKILL") end
+  for i = 1, 20 do expect_gone(many[i].pid) end
 end)
 
 test("a child that has ended needs no closing", async function()

@@ -142,6 +142,21 @@ test("what waits for signals does not keep a program alive", async function()
   equal(result, {status = 0, stdout = "", stderr = ""})
 end)
 
+test("a signal has one name wherever it is told", async function()
+  local signals <close> = process.signals(40)
+  process.kill(process.pid, 40)
+  equal(await signals:next(), "SIG40")
+  process.kill(process.pid, "SIG40")
+  equal(await signals:next(), "SIG40")
+  local child <close> = process.spawn {"sleep", "60"}
+  child:kill "SIG40"
+  local _, signal = await child:wait()
+  equal(signal, "SIG40")
+  for _, name in ipairs {"SIG15", "SIG040", "SIG0", "SIG65", "40"} do
+    expect_error("unknown signal '" .. name, process.kill, process.pid, name)
+  end
+end)
+
 test("mistakes are told at the caller's line", async function()
   for what, signals in pairs {
     ["unknown signal 'TERM'"] = {"TERM"},
