@@ -40,33 +40,40 @@ async function Build:run(name, command)
   end
 end
 
-async function Build:make(name, above)
-  local rule = self.rules[name] or error("no rule for " .. name, 0)
+async function Build:make(name)
+  local rule = self.rules[name]
   local needed = {}
-  for i, need in ipairs(rule.needs or {}) do
-    needed[i] = self:target(need, above)
-  end
+  for i, need in ipairs(rule.needs or {}) do needed[i] = self:target(need) end
   await asyncio.gather(needed)
   if rule.run then await self:run(name, rule.run) end
 end
 
 -- A target has one task, for which all that need it wait.
-function Build:target(name, above)
-  if above[name] then error(name .. " needs itself", 0) end
-  above = setmetatable({[name] = true}, {__index = above})
+function Build:target(name)
   self.targets[name] = self.targets[name]
-    or self.group:create_task(self:make(name, above))
+    or self.group:create_task(self:make(name))
   return asyncio.shield(self.targets[name])
 end
 
+-- Two targets that need each other would wait for ever.
+local function check(rules, name, seen)
+  if seen[name] == "done" then return end
+  if seen[name] then error(name .. " needs itself", 0) end
+  seen[name] = "begun"
+  local rule = rules[name] or error("no rule for " .. name, 0)
+  for _, need in ipairs(rule.needs or {}) do check(rules, need, seen) end
+  seen[name] = "done"
+end
+
 async function Build:all()
+  check(self.rules, "all", {})
   local group <close> = asyncio.TaskGroup()
   self.group = group
-  await self:target("all", {})
+  await self:target "all"
 end
 
 if arg and arg[1] then
-  local build = new_build(dofile(arg[1]), tonumber(arg[2]) or 2)
+  local build = new_build(dofile(arg[1]), math.max(tonumber(arg[2]) or 2, 1))
   local ok, err = pcall(function() await build:all() end)
   if not ok then
     local first = err.errors and err.errors[1] or err

@@ -52,6 +52,16 @@ do
   print(await child:wait())  --> 1	nil
 end
 
+for _, rules in ipairs {
+  "{all = {needs = {'a', 'b'}}, a = {needs = {'b'}}, b = {needs = {'a'}}}",
+  "{all = {needs = {'a'}}, a = {needs = {'b', 'none'}}, b = {run = 'pwd'}}",
+} do
+  local child <close> = build("return " .. rules, "0")
+  print(await child.stdout:read_all() .. await child.stderr:read_line())
+end
+--> build: a needs itself
+--> build: no rule for none
+
 do
   local rules = {"return {all = {needs = {"}
   for i = 1, 20 do rules[#rules + 1] = ("'t%d',"):format(i) end
