@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <lauxlib.h>
-#include <limits.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +20,7 @@
 #define BURST 16                  /* so many reads in a row without waiting */
 #define DOUBT 15                  /* so many guesses are left out, see below */
 #define PEER 160                  /* room for the name of a peer */
+#define PIECES 1024               /* most that writev takes */
 #define KEEP 512                  /* most memory of a stream with no bytes */
 #define STEP ((size_t)1 << 20)    /* most that is reserved on a promise */
 
@@ -113,7 +113,7 @@ int np_stream_try(np_Stream *s, const uv_buf_t *bufs, int n) {
   if (s->queued > 0) return UV_EAGAIN;
   if (s->kind != NP_STREAM_TCP || fd < 0) /* a pipe may go one way only */
     return uv_try_write(&s->uv.stream, bufs, (unsigned)n);
-  if (n > IOV_MAX) n = IOV_MAX;
+  if (n > PIECES) n = PIECES;
   do
     sent = n == 1 ? write(fd, bufs->base, bufs->len)
                   : writev(fd, (const struct iovec *)bufs, n);
