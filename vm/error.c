@@ -212,7 +212,8 @@ const char *neap_typename(lua_State *L, int index) {
 /* == Tracebacks ======================================================= */
 
 /* Pushes the name under which package.loaded has the function on top, as
- * scripts have it ("asyncio.gather"), and returns 1; or 0 and pushes nothing. */
+ * scripts have it ("asyncio.gather"), and returns 1; or 0, and nothing is
+ * pushed. */
 static int search_loaded(lua_State *L) {
   int f = lua_gettop(L), found = 0;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
