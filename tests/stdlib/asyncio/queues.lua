@@ -493,3 +493,21 @@ case("Q52: equal priorities come in the order of CPython's heapq",
   log(ok, e, q:qsize())
   log(rest())
 end)
+
+case("Q52: an immediate shutdown lets go of the items", "0 0 0", async function()
+  local left = {}
+  for i, make in ipairs {asyncio.Queue, asyncio.LifoQueue,
+                         asyncio.PriorityQueue} do
+    local q, held = make(), setmetatable({}, {__mode = "k"})
+    local item = {}
+    held[item] = true
+    q:put_nowait(item)
+    item = nil
+    q:shutdown(true)
+    collectgarbage()
+    collectgarbage()
+    left[i] = next(held) and 1 or 0
+    assert(q:qsize() == 0)
+  end
+  log(table.unpack(left))
+end)
