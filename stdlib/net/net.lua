@@ -370,7 +370,7 @@ end
 --- async stream:handshake()
 --
 -- What `accept` of a server with `tls` gives has not shaken hands yet; that is
--- done by its first read or write, or by this.
+-- done by its first read, write or shutdown, or by this.
 async function Stream:handshake() await self:_handshake() end
 
 --- stream:tls_info() -> table, or nil without TLS
@@ -593,7 +593,7 @@ end
 -- and does not change the exit status. When the server is closed, serve
 -- returns once all handlers have; when serve is cancelled, so are they, and
 -- their ends are awaited. An async handler costs an idle connection the least
--- memory.
+-- memory. One task serves at a time.
 --
 -- With `tls` the handshake is done before the handler is called. A client that
 -- fails in it, or needs more than 30 seconds, is not served; only debug mode
