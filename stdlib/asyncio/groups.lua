@@ -198,6 +198,10 @@ local function close(self, e)
 end
 
 function TaskGroup:__close(e)
+  if self.closed then
+    if e ~= nil then return end
+    asyncio._misuse("a TaskGroup can be used only once")
+  end
   self.closed = true
   local function end_scope(why) return close(self, why) end
   if not asyncio._postpone(end_scope, e) then close(self, e) end

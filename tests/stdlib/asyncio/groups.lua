@@ -395,3 +395,19 @@ case("Z43: a place that was given to a cancelled task goes to the next",
   gate:add_done_callback(function() b:cancel() end)
   gate:set_result()
 end)
+
+case("Z46: a group is used only once", "misuse / misuse / Boom: x",
+    async function()
+  local tg
+  log(fails(function()
+    local outer <close> = asyncio.TaskGroup()
+    tg = outer
+    do local _ <close> = outer end
+  end))
+  log(fails(function() local _ <close> = tg end))
+  local _, e = pcall(function()
+    local _ <close> = tg
+    error(Boom.new "x")
+  end)
+  log(e)
+end)
