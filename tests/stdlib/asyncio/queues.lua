@@ -494,7 +494,8 @@ case("Q52: equal priorities come in the order of CPython's heapq",
   log(rest())
 end)
 
-case("Q52: an immediate shutdown lets go of the items", "0 0 0", async function()
+case("Q53: an immediate shutdown lets go of the items", "0 0 0",
+    async function()
   local left = {}
   for i, make in ipairs {asyncio.Queue, asyncio.LifoQueue,
                          asyncio.PriorityQueue} do

@@ -49,7 +49,8 @@ test("a return comes after the locals", function()
 end)
 
 test("a line that goes on is told from one that is wrong", function()
-  for _, text in ipairs {"for i = 1, 2 do", "f(", "x =", "[[", "--[[", "a.b:"} do
+  for _, text in ipairs {"for i = 1, 2 do", "f(", "x =", "[[", "--[[",
+    "a.b:"} do
     local f, message = chunk.load(text, {})
     equal({f, message}, {})
   end
