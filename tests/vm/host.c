@@ -650,6 +650,9 @@ static void test_handles(void) {
   neap_handle_push(host.L, &t->handle);
   expect(lua_isnil(host.L, -1));
   neap_handle_unpin(&t->handle);
+  /* One that has lost its metatable goes with the machine. */
+  expect(run(&host, "x = debug.setmetatable(thing(true), nil)\n"
+                    "debug.setmetatable(thing(true), {})") == LUA_OK);
   host_close(&host);
 }
 
