@@ -133,6 +133,11 @@ end
 
 -- == Searching: a generator =============================================
 
+-- What pcall(f, x) gives. It is glob_next that waits, since a cancellation in
+-- here would be the generator's end.
+local WAIT = {}
+local function wait(f, x) return coroutine.yield(WAIT, f, x) end
+
 local function join(base, name)
   return base == "" and name or check.join(base, name)
 end
@@ -153,8 +158,8 @@ end
 -- The type of what is there, or nil.
 local function type_of(search, path, follow)
   local stat = follow and core.stat or core.lstat
-  local function ask() return await stat(real(search, path)) end
-  local ok, st = pcall(ask)
+  local function ask(at) return await stat(at) end
+  local ok, st = wait(ask, real(search, path))
   if ok then return st.type end
   unreadable(st)
 end
@@ -195,13 +200,12 @@ local function matches(part, name)
 end
 
 local function each(search, base, f)
-  local level = {dir = core.dir(real(search, base))}
-  local _ <close> = level.dir
+  local dir <close> = core.dir(real(search, base))
   while true do
-    local ok, name, type = pcall(walk.take, level)
-    if not ok then return unreadable(name) end
-    if not name then return end
-    f(name, type)
+    local ok, batch = wait(walk.read, dir)
+    if not ok then return unreadable(batch) end
+    if not batch then return end
+    for i = 1, #batch, 2 do f(batch[i], batch[i + 1]) end
   end
 end
 
@@ -265,9 +269,24 @@ end
 
 -- == The iterator =======================================================
 
-local function glob_next(self)
-  local ok, path = coroutine.resume(self.generator, self.searches)
+-- Goes on in the generator: a path, or WAIT for self.f(self.x).
+local function step(self, ...)
+  local ok, path, f, x = coroutine.resume(self.generator, ...)
   if not ok then error(path, 0) end
+  self.f, self.x = f, x
+  return path
+end
+
+local function glob_next(self)
+  local path = self.f and WAIT or step(self, self.searches)
+  while path == WAIT do
+    local ok, result = walk.waiting(self, self.f, self.x)
+    if not self._next then -- it was closed meanwhile
+      if not ok then error(result, 0) end
+      return nil
+    end
+    path = step(self, ok, result)
+  end
   return path
 end
 
@@ -328,7 +347,7 @@ return function(pattern, options)
   end
   local seen = ambiguous(searches) and {} or nil
   for _, search in ipairs(searches) do search.seen = seen end
-  return walk.iterator(
+  return walk.iterator("glob",
     {searches = searches, generator = coroutine.create(search_all)},
     glob_next, glob_close)
 end

@@ -7,6 +7,7 @@ its loop is left, and gives a list of the rest when it is awaited.
 
 local core = require "neap.fs.core"
 local arguments = require "neap.arguments"
+local asyncio = require "neap.asyncio"
 local check = require "neap.fs.check"
 
 local walk = {}
@@ -18,13 +19,25 @@ Iterator.__index = Iterator
 
 -- A new one: next(self) gives an item or nil, close(self) lets go. The other
 -- values are what a for loop takes.
-function walk.iterator(self, next, close)
-  self._next, self._close = next, close
+function walk.iterator(name, self, next, close)
+  self._name, self._next, self._close = name, next, close
   setmetatable(self, Iterator)
   return self, nil, nil, self
 end
 
+-- What pcall(f, ...) gives. All that waits for the system is done here, so
+-- that no other task comes between. One that is cancelled does it again when
+-- it comes back.
+function walk.waiting(self, f, ...)
+  self._waiting = true
+  local _ <close> = asyncio.defer(function() self._waiting = false end)
+  return pcall(f, ...)
+end
+
 function Iterator:__call()
+  if self._waiting then
+    arguments.misuse(self._name, "another task is waiting for the next one")
+  end
   if not self._next then return nil end
   local item = self._next(self)
   if item == nil then self:close() end
@@ -51,22 +64,26 @@ Iterator.__await = rest
 
 -- == One directory ======================================================
 
--- The next name and its type of a level {dir=, batch=, at=}.
-function walk.take(level)
-  local batch, at = level.batch, level.at
-  if not batch or at > #batch then
-    batch, at = await level.dir:_batch(), 1
-    level.batch = batch
-    if not batch then return nil end
+-- The next names with their types, or nil.
+function walk.read(dir) return await dir:_batch() end
+
+-- Whether there is one more, or the error why not; then the next name and its
+-- type of a level {dir=, batch=, at=}.
+local function take(self, level)
+  if not level.batch or level.at > #level.batch then
+    local ok, batch = walk.waiting(self, walk.read, level.dir)
+    if not ok then return ok, batch end
+    level.batch, level.at = batch, 1
+    if not batch then return true, nil end
   end
+  local at = level.at
   level.at = at + 2
-  return batch[at], batch[at + 1]
+  return true, level.batch[at], level.batch[at + 1]
 end
 
-local take = walk.take
-
 local function scan_next(self)
-  local name, type = take(self)
+  local ok, name, type = take(self, self)
+  if not ok then error(name, 0) end
   if name then
     return {name = name, path = check.join(self.path, name), type = type}
   end
@@ -80,8 +97,8 @@ local function scan_close(self) self.dir:close() end
 function walk.scandir(path, options)
   check.path(path, "scandir", "path")
   arguments.options("scandir", options, {})
-  return walk.iterator({dir = core.dir(path), path = path}, scan_next,
-    scan_close)
+  return walk.iterator("scandir", {dir = core.dir(path), path = path},
+    scan_next, scan_close)
 end
 
 -- == All below ==========================================================
@@ -112,7 +129,7 @@ local function descend(self, entry)
   if not self.follow then
     if entry.type == "directory" then enter(self, entry.path) end
   elseif entry.type == "directory" or entry.type == "link" then
-    local ok, type, id = pcall(identity, entry.path)
+    local ok, type, id = walk.waiting(self, identity, entry.path)
     if ok and type == "directory" and not loops(self, id) then
       enter(self, entry.path, id)
     end
@@ -137,24 +154,25 @@ local function failed(self, err)
 end
 
 local function walk_next(self)
-  local last = self.last
+  if self.last then descend(self, self.last) end
   self.last = nil
-  if last then descend(self, last) end
   while true do
     local level = self.levels[#self.levels]
     if not level then return nil end
-    local ok, name, type = pcall(take, level)
-    if not ok then
+    local ok, name, type = take(self, level)
+    if not self._next then -- it was closed meanwhile
+      if not ok then error(name, 0) end
+      return nil
+    elseif not ok then
       failed(self, name)
     elseif not name then
       leave(self)
     else
-      last = {
+      self.last = {
         name = name, path = check.join(level.path, name), type = type,
         depth = #self.levels,
       }
-      self.last = last
-      return last
+      return self.last
     end
   end
 end
@@ -169,7 +187,9 @@ local walk_options = {
 
 local function walk_first(self)
   if self.follow then
-    local _, id = identity(self.root)
+    local ok, type, id = walk.waiting(self, identity, self.root)
+    if not ok then error(type, 0) end
+    if not self._next then return nil end
     self.levels[1].id = id
   end
   self._next = walk_next
@@ -195,7 +215,7 @@ function walk.walk(path, options)
     depth = options.depth or math.maxinteger, on_error = options.on_error,
   }
   enter(self, path)
-  return walk.iterator(self, walk_first, walk_close)
+  return walk.iterator("walk", self, walk_first, walk_close)
 end
 
 return walk

@@ -273,36 +273,65 @@ test("iterators of directories are closed in each way", async function()
   settled(before)
 end)
 
+local iterators = {
+  scandir = function(dir) return fs.scandir(dir:path()) end,
+  walk = function(dir) return fs.walk(dir:path()) end,
+  ["walk, following"] = function(dir)
+    return fs.walk(dir:path(), {follow = true})
+  end,
+  glob = function(dir) return fs.glob("*", {root = dir:path()}) end,
+}
+
+local async function step(iterator) return iterator() end
+
 test("an iterator is closed under a waiting task", async function()
   local dir <close> = full()
-  for delay = 0, 4 do
-    local scan = fs.scandir(dir:path())
-    local task = asyncio.create_task((async function() return scan() end)())
-    turns(delay)
-    scan:close()
-    await asyncio.wait {task}
-    if task:exception() then equal(task:exception().code, "ECLOSED") end
+  for _, make in pairs(iterators) do
+    for delay = 0, 4 do
+      local iterator = make(dir)
+      local task = asyncio.create_task(step(iterator))
+      turns(delay)
+      iterator:close()
+      await asyncio.wait {task}
+      if task:exception() then equal(task:exception().code, "ECLOSED") end
+      equal(iterator(), nil)
+    end
+  end
+end)
+
+test("one task at a time waits in an iterator", async function()
+  local dir <close> = full()
+  for name, make in pairs(iterators) do
+    local iterator <close> = make(dir)
+    local both = await asyncio.gather({step(iterator), step(iterator)},
+      {return_exceptions = true})
+    assert(not asyncio.iserror(both[1]) and both[1])
+    local text = both[2].value
+    local wanted = "close%.lua:%d+: " .. name:match "%w+" .. ": another task"
+    assert(text:find(wanted), text)
+    equal(#await iterator, 1499)
   end
 end)
 
 test("cancelling an iterator loses nothing", async function()
   local dir <close> = full()
-  local scan <close> = fs.scandir(dir:path())
-  local n, done = 0, false
-  local function step() return scan() end
-  while not done do
-    for delay = 0, 2 do
-      local task = asyncio.create_task(async(step)())
-      turns(delay)
-      task:cancel()
-      await asyncio.wait {task}
-      if not task:cancelled() then
-        if task:result() then n = n + 1 else done = true end
+  for _, make in pairs(iterators) do
+    local iterator <close> = make(dir)
+    local n, done = 0, false
+    while not done do
+      for delay = 0, 2 do
+        local task = asyncio.create_task(step(iterator))
+        turns(delay)
+        task:cancel()
+        await asyncio.wait {task}
+        if not task:cancelled() then
+          if task:result() then n = n + 1 else done = true end
+        end
       end
+      if iterator() then n = n + 1 else done = true end
     end
-    if scan() then n = n + 1 else done = true end
+    equal(n, 1500)
   end
-  equal(n, 1500)
 end)
 
 -- == Watchers ===========================================================
