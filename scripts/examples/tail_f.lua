@@ -27,24 +27,37 @@ local async function is_replaced(path, file)
   return ok and now.ino ~= (await file:stat()).ino
 end
 
+-- Calls f with the lines that are whole, until f returns true; gives that, and
+-- the line that its program is still writing.
+local function take(file, rest, f)
+  for piece in function() return await file:read "L" end do
+    rest = rest .. piece
+    if rest:sub(-1) == "\n" then
+      if f(rest:sub(1, -2)) then return true end
+      rest = ""
+    end
+  end
+  return false, rest
+end
+
 -- Calls f with each line; ends when f returns true.
 local async function follow(path, f)
   local dir = path:match "^(.*)/[^/]*$" or "."
   local watcher <close> = await fs.watch(dir ~= "" and dir or "/")
   while true do
     local file <close> = await open_when_there(path, watcher)
+    local done, rest = false, ""
     repeat
-      for line in file:lines() do
-        if f(line) then return end
-      end
+      done, rest = take(file, rest, f)
+      if done then return end
       await watcher:next()
       if (await file:stat()).size < await file:seek() then
         await file:seek("set", 0)
+        rest = ""
       end
     until await is_replaced(path, file)
-    for line in file:lines() do
-      if f(line) then return end
-    end
+    done, rest = take(file, rest, f)
+    if done or rest ~= "" and f(rest) then return end
   end
 end
 
