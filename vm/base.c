@@ -26,18 +26,17 @@ static int pcall_end(lua_State *L, int status, lua_KContext extra) {
 }
 
 /*
- * Calls 1 with the rest, protected; the results stand above a handler. Where
- * a script may close the thread the handler is not used: Lua would call what
- * is left in its place when an error is raised while variables are closed.
+ * Calls 1 with the rest, protected. There is no message handler: it would
+ * cost, and Lua calls it in places where that does harm, as in a handler of
+ * <close> while the state is closed.
  */
 static int protected(lua_State *L, lua_KFunction end) {
-  int handler = np_thread_kind(L) == NP_X_TASK;
+  int status;
   luaL_checkany(L, 1);
-  lua_pushcfunction(L, np_blame);
   lua_pushboolean(L, 1);
-  lua_rotate(L, 1, 2);
-  return end(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, handler, 1, end),
-             1);
+  lua_insert(L, 1);
+  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, end);
+  return end(L, status, 0);
 }
 
 static int base_pcall(lua_State *L) { return protected(L, pcall_end); }

@@ -5,9 +5,11 @@ require "tests.cases"
 
 local async function one() return 1 end
 
--- f must raise `what`, as a string with a line of this file.
-local function mistake(what, f)
-  local ok, e = asyncio.catch(f)
+-- f must raise `what`, as a string with a line of this file. With a handler
+-- that is so for what Lua says of a mistake inside of the library, too.
+local function mistake(what, f, handler)
+  local ok, e
+  if handler then ok, e = xpcall(f, handler) else ok, e = asyncio.catch(f) end
   assert(not ok, "no error: " .. what)
   assert(type(e) == "string", tostring(e))
   local line = debug.getinfo(f, "S").linedefined
@@ -130,7 +132,7 @@ test("a method that is called with a dot", function()
   local function dotted(what, f)
     local name, value = what:match "^(%S+) (.*)"
     mistake(("calling '%s' on bad self (a %s value): did you write '.' for "
-      .. "':'?"):format(name, value), f)
+      .. "':'?"):format(name, value), f, function(m) return m end)
   end
   dotted("put_nowait number", function() q.put_nowait(5) end)
   dotted("put_nowait table", function() q.put_nowait {5} end)
@@ -171,7 +173,7 @@ test("what Lua says inside of the library is said of the caller", function()
   local heap = asyncio.PriorityQueue()
   heap:put_nowait {}
   mistake("attempt to compare two table values",
-    function() heap:put_nowait {} end)
+    function() heap:put_nowait {} end, function(m) return m end)
 end)
 
 test("a task made in a group with a dot", function()
