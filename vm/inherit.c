@@ -79,20 +79,24 @@ static int stopped_handler(lua_State *L) {
 /*
  * The message handler of a task's body: keeps the traceback of an error that
  * nothing inside catches. An error that came from another task already has
- * one: to that only the line is added that was waiting.
+ * one: to that only the line is added that was waiting. A cancellation needs
+ * none, but for an interrupt: whoever presses Ctrl-C asks where it was.
  */
 int np_task_handler(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   neap_Task *t = vm->current;
-  int line;
+  int line, own;
   uint32_t source;
   lua_settop(L, 1);
   if (t != NULL && np_stopped(vm)) return stopped_handler(L);
-  if (t == NULL || np_is_own(L, 1)) return 1;
+  if (t == NULL) return 1;
+  own = np_is_own(L, 1);
+  if (own && !(t->flags & NP_T_INTERRUPTED)) return 1;
   np_blame_caller(L, L, 1);
   if (np_inherit_push(L, t)) {
     lua_rawgeti(L, 2, 1);
     if (lua_rawequal(L, 1, 3)) {
+      if (own) return 1; /* <close> lets it pass */
       lua_rawgeti(L, 2, 2);
       np_site(L, 1, &line, &source);
       np_site_push(L, line, source);

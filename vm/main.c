@@ -100,8 +100,13 @@ static void occupy_standard_files(void) {
 
 /* == Running ============================================================ */
 
-static int interruption(Host *host) {
-  complain(host->program, "interrupted!");
+/* Says, as lua does, where the task at index `task` was when the error at the
+ * top reached it. */
+static int interruption(Host *host, lua_State *L, int task) {
+  neap_error_text(L, -1, task);
+  const char *stack = strstr(lua_tostring(L, -1), "\nstack traceback:\n");
+  complain(host->program, lua_pushfstring(L, "interrupted!%s",
+                                          stack != NULL ? stack : ""));
   host->status = STATUS_INTERRUPTED;
   return FAILED;
 }
@@ -157,7 +162,7 @@ static int run(Host *host, lua_State *L, int nargs, const char *name,
   if (neap_exiting(neap_vm(L), &host->status)) {
     status = FAILED;
   } else if (status == NEAP_ECANCELED && signals_interrupted()) {
-    status = interruption(host);
+    status = interruption(host, L, base + 1);
   } else if (status != LUA_OK) {
     status = failure(host, L, base + 1);
   }
@@ -385,7 +390,7 @@ static int print_values(Host *host, lua_State *L, int n) {
   int status = wait_for(L, n, "print", &n);
   if (neap_exiting(neap_vm(L), &host->status)) return FAILED;
   if (status == NEAP_ECANCELED && signals_interrupted()) {
-    (void)interruption(host);
+    (void)interruption(host, L, base + 1);
   } else if (status != LUA_OK) {
     const char *why = luaL_tolstring(L, -1, NULL);
     complain(NULL, lua_pushfstring(L, "error calling 'print' (%s)", why));

@@ -39,7 +39,7 @@ test("an interrupt ends a loop that computes", function()
   job:signal "INT"
   local out, status, err = job:finish()
   equal(out, "")
-  has(err, cli.name .. ": interrupted!\n")
+  has(err, cli.name .. ": interrupted!\nstack traceback:\n\t(command line):1: ")
   equal(status, cli.is_neap and 130 or 1)
 end)
 
@@ -51,7 +51,7 @@ test("a program whose read is interrupted does not go on", function()
   equal(status, cli.is_neap and 130 or 1)
 end)
 
-cli.differs("pcall stops the interrupt of a computation, as in lua", function()
+test("pcall stops the interrupt of a computation, as in lua", function()
   local job = start{"-e", flush
     .. "pcall(function() print(12) while true do end end) print(42)"}
   equal(job:line(), "12")
@@ -126,6 +126,26 @@ test("the first broken pipe of stdout is an error that can be seen",
     equal(cli.read(cli.path "stderr"), "Broken pipe")
   end)
 
+test("an interrupt tells once where the main task was", function()
+  local job = start{cli.script(flush .. [[
+    local async function wait() await asyncio.sleep(100) end
+    local function inner()
+      local group <close> = asyncio.TaskGroup()
+      group:create_task(wait())
+      print "ready"
+      await asyncio.gather(wait(), wait())
+    end
+    inner()]])}
+  equal(job:line(), "ready")
+  job:signal "INT"
+  local _, status, err = job:finish()
+  has(err, "neap: interrupted!\nstack traceback:\n")
+  has(err, ":6: in local 'inner'\n")
+  equal(select(2, err:gsub("stack traceback", "")), 1)
+  equal(err:find "awaited at", nil)
+  equal(status, 130)
+end)
+
 test("an interrupt cancels what waits, and clean-up runs", function()
   local job = start{cli.script(flush .. [[
     local _ <close> = asyncio.defer(function()
@@ -144,7 +164,8 @@ test("an interrupt cancels what waits, and clean-up runs", function()
   job:signal "INT"
   local out, status, err = job:finish()
   equal(out, "cleaned\nother\n")
-  equal(err, "neap: interrupted!\n")
+  has(err, "neap: interrupted!\nstack traceback:\n")
+  has(err, ":11: in main chunk\n")
   equal(status, 130)
 end)
 

@@ -10,7 +10,6 @@ nothing but processes.
                 env is shell text such as "A=1 B=2", input a text for stdin
   cli.script(TEXT)    writes a file in the scratch directory, gives its path
   cli.test(TITLE, F)  runs F; an error fails the test
-  cli.differs(TITLE, F)  the same for what neap does not do yet
   cli.equal(GOT, WANTED)           raises unless they are equal
   cli.has(TEXT, PART)              raises unless TEXT contains PART
   cli.finish()                     the last line of a test
@@ -105,13 +104,6 @@ function cli.test(title, f)
     failed = failed + 1
     io.write("FAIL ", title, "\n  ", message, "\n")
   end
-end
-
--- What holds in lua and not yet in neap: it is told, and fails nothing there.
-function cli.differs(title, f)
-  if not cli.is_neap then return cli.test(title, f) end
-  local holds = pcall(f)
-  io.write(holds and "HOLDS NOW " or "DIFFERS ", title, "\n")
 end
 
 function cli.finish()
