@@ -36,8 +36,9 @@
   F(BIO_ctrl) F(BIO_free) F(BIO_new) F(BIO_new_mem_buf) F(BIO_s_mem) \
   F(BIO_up_ref) F(BUF_MEM_free) F(BUF_MEM_new) F(ERR_clear_error) \
   F(ERR_peek_error) F(ERR_peek_last_error) F(ERR_reason_error_string) \
-  F(EVP_PKEY_free) F(PEM_read_bio_PrivateKey) F(PEM_read_bio_X509) \
-  F(PEM_write_bio_X509) F(SSL_CIPHER_get_name) F(SSL_CTX_add_client_CA) \
+  F(EVP_PKEY_free) F(OPENSSL_thread_stop) F(PEM_read_bio_PrivateKey) \
+  F(PEM_read_bio_X509) F(PEM_write_bio_X509) F(SSL_CIPHER_get_name) \
+  F(SSL_CTX_add_client_CA) \
   F(SSL_CTX_callback_ctrl) F(SSL_CTX_check_private_key) F(SSL_CTX_ctrl) \
   F(SSL_CTX_free) F(SSL_CTX_get_cert_store) F(SSL_CTX_new) \
   F(SSL_CTX_set1_cert_store) F(SSL_CTX_set_alpn_protos) \

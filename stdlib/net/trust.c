@@ -28,7 +28,7 @@ static void on_work(uv_work_t *request) {
     o->X509_STORE_free(t->store);
     t->store = NULL;
   }
-  o->ERR_clear_error();
+  o->OPENSSL_thread_stop(); /* what it keeps for a thread, errors too */
 }
 
 static void on_worked(uv_work_t *request, int status) {
