@@ -777,6 +777,43 @@ void np_error_open(lua_State *L);
 
 /* 1 if the value at `index` is an Error of any class. */
 int np_error_test(lua_State *L, int index);
+int np_error_is(lua_State *L, int index, const char *cls);
+
+/* Pushes the error class of that name, made if need be, or returns 0. */
+int np_error_class(lua_State *L, const char *name);
+void np_error_classes(lua_State *L); /* makes them all */
+
+/* Raises a string with the script's position. */
+int np_error(lua_State *L, const char *format, ...);
+void np_error_wrap(lua_State *L, int index);
+/* Pushes where the error at `index` was raised, "app.lua:12", or nil. */
+void np_error_where(lua_State *L, int index);
+
+/* == traceback.c ====================================================== */
+
+/* Pushes the position "file:line: " of the script from `level` up. */
+void np_where(lua_State *L, int level);
+/* The same as luaL_where gives it, for `level` as a script counts them. */
+void np_where_called(lua_State *L, int level);
+/* Pushes the script's position from `level` up in L1, "app.lua:12", or nil. */
+void np_position(lua_State *L, lua_State *L1, int level);
+
+/*
+ * The error on top, of L1 from `level` up: if it is a message with the line of
+ * a Lua half, that becomes the line of the script that has called it. What
+ * Lua itself says of a mistake in a half is about what the half was given.
+ */
+void np_blame_caller(lua_State *L, lua_State *L1, int level);
+int np_blame(lua_State *L); /* the same as a message handler */
+
+/* Pushes the stack of L1 from `level` on; if L1 is another thread than L, with
+ * that of the coroutines that it resumes, `level` being that of L in it. */
+void np_traceback(lua_State *L, lua_State *L1, int level);
+/* The same as Lua has it, luaL_traceback, where nothing is asynchronous. */
+void np_traceback_lua(lua_State *L, lua_State *L1, const char *message,
+                      int level);
+/* Pushes the best name for the function on top of the stack. */
+void np_function_name(lua_State *L, const lua_Debug *ar);
 
 /* == text.c: errors to be read ========================================= */
 
@@ -798,35 +835,6 @@ void np_quote_file(lua_State *L, const char *path);
  * blanks around it, or nil. `traceback` (may be NULL) is of the same error. */
 void np_quote(lua_State *L, const char *where, const char *traceback);
 void np_quote_open(lua_State *L);
-/* Pushes the error class of that name, made if need be, or returns 0. */
-int np_error_class(lua_State *L, const char *name);
-void np_error_classes(lua_State *L); /* makes them all */
-/* Pushes the position "file:line: " of the script from `level` up. */
-void np_where(lua_State *L, int level);
-/* The same as luaL_where gives it, for `level` as a script counts them. */
-void np_where_called(lua_State *L, int level);
-int np_error(lua_State *L, const char *format, ...);
-/*
- * The error on top, of L1 from `level` up: if it is a message with the line of
- * a Lua half, that becomes the line of the script that has called it. What
- * Lua itself says of a mistake in a half is about what the half was given.
- */
-void np_blame_caller(lua_State *L, lua_State *L1, int level);
-int np_blame(lua_State *L); /* the same as a message handler */
-int np_error_is(lua_State *L, int index, const char *cls);
-/* Pushes the stack of L1 from `level` on; if L1 is another thread than L, with
- * that of the coroutines that it resumes, `level` being that of L in it. */
-void np_traceback(lua_State *L, lua_State *L1, int level);
-/* The same as Lua has it, luaL_traceback, where nothing is asynchronous. */
-void np_traceback_lua(lua_State *L, lua_State *L1, const char *message,
-                      int level);
-void np_error_wrap(lua_State *L, int index);
-/* Pushes where the error at `index` was raised, "app.lua:12", or nil. */
-void np_error_where(lua_State *L, int index);
-/* Pushes the script's position from `level` up in L1 in the same form. */
-void np_position(lua_State *L, lua_State *L1, int level);
-/* Pushes the best name for the function on top of the stack. */
-void np_function_name(lua_State *L, const lua_Debug *ar);
 
 /*
  * Tells the exception handler, or else the host, of the error at `index`
