@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -28,25 +27,8 @@
 
 #define ASK_FIRST ((uint64_t)1000000) /* ns between questions of the timer */
 #define ASK_MOST ((uint64_t)50000000)
-#define LAST_WAIT 100 /* ms that the machine's end waits for the killed */
 
 extern char **environ;
-
-typedef struct Orphan {
-  pid_t pid; /* negative if it is detached: that one may live long */
-  int pidfd; /* or -1: then it is reaped when we look at another */
-} Orphan;
-
-/* Those that were closed before their end, for the machine. This is no handle
- * of a script's: it is there as long as the machine, and keeps it from
- * nothing. */
-typedef struct Orphans {
-  neap_Vm *vm;
-  uv_poll_t poll;
-  int epoll; /* of all their pidfds; -1 until there is one */
-  Orphan *list;
-  size_t n, size;
-} Orphans;
 
 /* A task that waits for the end; a userdata on its stack. */
 typedef struct Waiter Waiter;
@@ -62,7 +44,7 @@ typedef struct Child {
   neap_Timer timer;   /* ... or this, if there is none */
   uint64_t pause;
   Waiter *waiters;
-  Orphans *orphans;
+  np_Orphans *orphans;
   pid_t pid;
   int pidfd;      /* or -1 */
   int ours[3];    /* our ends of its pipes until they are streams, or -1 */
@@ -74,132 +56,6 @@ typedef struct Child {
   int lost;       /* somebody else reaped it */
   int made;       /* what is above is set */
 } Child;
-
-/* The registry has the machine's Orphans under this address. */
-static const char orphans_key = 0;
-
-/* == Orphans ========================================================== */
-
-static void fd_close(int *fd) {
-  if (*fd >= 0) (void)close(*fd);
-  *fd = -1;
-}
-
-/* Reaps those that have ended; gives 1 if a killed one has not yet. */
-static int orphans_reap(Orphans *o) {
-  size_t i, left = 0;
-  int killed = 0;
-  for (i = 0; i < o->n; i++) {
-    Orphan *one = &o->list[i];
-    if (waitpid(one->pid < 0 ? -one->pid : one->pid, NULL, WNOHANG) != 0) {
-      fd_close(&one->pidfd);
-      continue;
-    }
-    killed = killed || one->pid > 0;
-    o->list[left++] = *one;
-  }
-  o->n = left;
-  return killed;
-}
-
-static void on_orphan(uv_poll_t *poll, int status, int events) {
-  (void)status;
-  (void)events;
-  (void)orphans_reap(poll->data);
-}
-
-/* 0 or a code, after which it can be tried again. */
-static int orphans_listen(Orphans *o) {
-  int err;
-  if (o->epoll >= 0) return 0;
-  o->epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (o->epoll < 0) return uv_translate_sys_error(errno);
-  err = uv_poll_init(neap_loop(neap_state(o->vm)), &o->poll, o->epoll);
-  if (err < 0) {
-    fd_close(&o->epoll);
-    return err;
-  }
-  o->poll.data = o;
-  uv_unref((uv_handle_t *)&o->poll);
-  return uv_poll_start(&o->poll, UV_READABLE, on_orphan);
-}
-
-static int orphans_grow(Orphans *o) {
-  size_t size = o->size > 0 ? o->size * 2 : 8;
-  Orphan *list = realloc(o->list, size * sizeof *list);
-  if (list == NULL) return UV_ENOMEM;
-  o->list = list;
-  o->size = size;
-  return 0;
-}
-
-/* Takes the pidfd. Without memory it stays a zombie until we end. */
-static void orphans_add(Orphans *o, pid_t pid, int pidfd) {
-  struct epoll_event event;
-  memset(&event, 0, sizeof event);
-  event.events = EPOLLIN;
-  if (o->n == o->size && orphans_grow(o) < 0) {
-    fd_close(&pidfd);
-    return;
-  }
-  if (pidfd >= 0 && (orphans_listen(o) < 0 ||
-                     epoll_ctl(o->epoll, EPOLL_CTL_ADD, pidfd, &event) < 0))
-    fd_close(&pidfd);
-  o->list[o->n++] = (Orphan){pid, pidfd};
-}
-
-static void on_orphans_closed(uv_handle_t *poll) {
-  Orphans *o = poll->data;
-  neap_Vm *vm = o->vm;
-  free(o);
-  neap_request_end(vm);
-}
-
-/* The machine ends: the killed ones have a moment left. */
-static int orphans_gc(lua_State *L) {
-  Orphans **box = lua_touserdata(L, 1), *o = *box;
-  size_t i;
-  int tries = 0;
-  *box = NULL;
-  if (o == NULL) return 0;
-  while (orphans_reap(o) && tries++ < LAST_WAIT) (void)usleep(1000);
-  for (i = 0; i < o->n; i++) fd_close(&o->list[i].pidfd);
-  free(o->list);
-  if (o->epoll < 0) {
-    free(o);
-  } else if (!uv_is_closing((uv_handle_t *)&o->poll)) { /* or the host's */
-    (void)uv_poll_stop(&o->poll); /* it always gives 0 */
-    fd_close(&o->epoll);
-    neap_request_begin(o->vm);
-    uv_close((uv_handle_t *)&o->poll, on_orphans_closed);
-  }
-  return 0;
-}
-
-static Orphans *orphans_get(lua_State *L) {
-  Orphans **box;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &orphans_key);
-  box = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  return box != NULL ? *box : NULL;
-}
-
-/* They are made before any child, so that they are collected after all. */
-void np_child_open(lua_State *L) {
-  Orphans **box;
-  if (orphans_get(L) != NULL) return;
-  box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = NULL;
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, orphans_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  *box = calloc(1, sizeof **box);
-  if (*box == NULL) luaL_error(L, "not enough memory");
-  (*box)->vm = neap_vm(L);
-  (*box)->epoll = -1;
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &orphans_key);
-}
 
 /* == Its end ========================================================== */
 
@@ -314,16 +170,16 @@ static void child_close(neap_Handle *h) {
   Child *c = (Child *)h;
   int pidfd;
   if (!c->made) return;
-  for (int i = 0; i < 3; i++) fd_close(&c->ours[i]);
+  for (int i = 0; i < 3; i++) np_fd_close(&c->ours[i]);
   waiters_wake(c, NEAP_ECLOSED);
   c->ending = !c->detached;
   if (!c->detached) (void)child_signal(c, SIGKILL);
   if (c->running) (void)child_reap(c);
   pidfd = watch_stop(c);
   if (c->running)
-    orphans_add(c->orphans, c->detached ? -c->pid : c->pid, pidfd);
+    np_orphans_add(c->orphans, c->detached ? -c->pid : c->pid, pidfd);
   else
-    fd_close(&pidfd);
+    np_fd_close(&pidfd);
 }
 
 const neap_Class np_child_class = {"neap.Child", child_close, NULL};
@@ -342,8 +198,8 @@ typedef struct Spawn {
 
 static void spawn_close(Spawn *s) {
   for (int i = 0; i < 3; i++) {
-    fd_close(&s->theirs[i]);
-    fd_close(&s->ours[i]);
+    np_fd_close(&s->theirs[i]);
+    np_fd_close(&s->ours[i]);
   }
 }
 
@@ -569,7 +425,7 @@ int np_child_spawn(lua_State *L) {
   Child *c;
   np_Stage stage = NP_STAGE_STREAMS;
   int err;
-  if (orphans_get(L) == NULL) return luaL_error(L, "the program is ending");
+  if (np_orphans_get(L) == NULL) return luaL_error(L, "the program is ending");
   lua_settop(L, 1);
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checkstack(L, 20, NULL);
@@ -586,8 +442,8 @@ int np_child_spawn(lua_State *L) {
   neap_handle_count(L, &c->handle, NEAP_KIND_PROCESS);
   c->pidfd = c->ours[0] = c->ours[1] = c->ours[2] = -1;
   c->made = 1;
-  c->orphans = orphans_get(L);
-  (void)orphans_reap(c->orphans);
+  c->orphans = np_orphans_get(L);
+  (void)np_orphans_reap(c->orphans);
   c->detached = s->launch.session = flag(L, "detached");
   s->launch.group = flag(L, "new_group");
   err = streams_open(L, s);
@@ -605,7 +461,7 @@ int np_child_spawn(lua_State *L) {
     return neap_fail(L, err, "spawn %s", s->launch.argv[0]);
   }
   for (int i = 0; i < 3; i++) {
-    fd_close(&s->theirs[i]);
+    np_fd_close(&s->theirs[i]);
     c->ours[i] = s->ours[i];
     s->ours[i] = -1;
   }

@@ -144,7 +144,7 @@ static const luaL_Reg functions[] = {
 
 int luaopen_neap_process_core(lua_State *L) {
   (void)neap_sandboxed(L); /* each function asks */
-  np_child_open(L);
+  np_orphans_open(L);
   luaL_newlib(L, functions);
   neap_class_new(L, &np_child_class, np_child_methods, np_child_ops);
   lua_setfield(L, -2, "Child");
