@@ -147,6 +147,7 @@ static neap_Vm *struct_in(char *block) {
 static int detach(lua_State *L) {
   neap_Vm *vm = struct_in(lua_touserdata(L, 1));
   if (vm->closing || vm->loop == NULL) return 0;
+  np_co_lost(L, 1);
   np_watch_stop(vm);
   np_workers_stop(vm);
   vm->closing = 1;
@@ -160,6 +161,7 @@ static int detach(lua_State *L) {
   np_ring_init(&vm->ready);
   np_heap_init(&vm->timers);
   drop_tasks(vm);
+  np_object_close(vm);
   np_output_close(vm);
   vm->closing = 2;
   return 0;

@@ -128,6 +128,7 @@ static void go_on_stopping(neap_Vm *vm) {
 static void run_slice(neap_Vm *vm) {
   uint64_t start = 0;
   size_t ran = 0, look = 16, n;
+  np_collector_look(vm);
   while (ran < SLICE_NODES && (n = np_ring_count(&vm->ready)) > 0) {
     run_turn(vm, n);
     ran += n;
@@ -135,6 +136,7 @@ static void run_slice(neap_Vm *vm) {
       uint64_t now = uv_hrtime();
       if (start == 0) start = now;
       if (now - start > SLICE_TIME) break;
+      np_collector_look(vm);
       look = ran + 16;
     }
     if (vm->soon) look_at_timers(vm);

@@ -45,7 +45,7 @@ void *neap_data(neap_Vm *vm) { return vm->data; }
 void np_make(lua_State *L, int what) {
   luaL_checkstack(L, 10, NULL);
   switch (what) {
-    case NP_R_CO: np_co_make_metatables(L); break;
+    case NP_R_CO: np_co_make_metatable(L); break;
     case NP_R_FUTURE: case NP_R_TASK: np_future_make_metatables(L); break;
     case NP_R_TIMEOUT: np_timeout_make_metatables(L); break;
     case NP_R_QUEUE: np_queue_make_metatable(L); break;
@@ -129,7 +129,9 @@ int np_open(lua_State *L) {
   np_quote_open(L);
   np_error_open(L);
   np_text_open(L);
+  np_site_open(L);
   np_async_open(L);
+  np_object_open(L);
   np_future_open(L);
   np_callback_open(L);
   np_task_open(L);
@@ -330,6 +332,11 @@ static int finish(lua_State *L) {
   return 0;
 }
 
+static int report_lost(lua_State *L) {
+  np_co_lost(L, 1);
+  return 0;
+}
+
 /* What was submitted before is still done. */
 static void refuse_submissions(neap_Vm *vm) {
   np_inbox_lock(vm->inbox);
@@ -363,6 +370,8 @@ void neap_vm_free(neap_Vm *vm) {
     if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) lua_settop(vm->L, 0);
     np_handle_close_all(vm);
     np_handle_wait(vm);
+    lua_pushcfunction(vm->L, report_lost);
+    if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) lua_settop(vm->L, 0);
   }
   np_workers_stop(vm);
   vm->closing = 1;
@@ -376,6 +385,7 @@ void neap_vm_free(neap_Vm *vm) {
   }
   if (vm->loop != NULL) np_loop_close(vm);
   np_task_close(vm);
+  np_object_close(vm);
   np_output_close(vm);
   np_limits_free(vm);
   np_sandbox_free(vm);

@@ -180,13 +180,16 @@ struct neap_Task {
 
 enum { NP_CO_NEW, NP_CO_USED, NP_CO_EXCUSED /* new, but see np_co_excuse */ };
 
-/* User values: the body, the function that made it, then the arguments, and
- * in debug mode the stack that made it. */
+/* User values: the body, then the arguments. */
 typedef struct np_Co {
+  uint32_t record; /* its number, see object.c */
+  uint32_t source; /* where it was made */
   int line;
   uint16_t nargs;
-  uint8_t state, traced;
+  uint8_t state;
 } np_Co;
+
+typedef struct np_Made np_Made; /* of one that was not claimed */
 
 /* == The machine ====================================================== */
 
@@ -204,14 +207,15 @@ enum {
   NP_S_CONTEXTS,    /* slot -> context table */
   NP_S_INHERIT,     /* slot -> {error, traceback, spawned} */
   NP_S_SCHEDULED,   /* callback -> true: not to be collected */
-  NP_S_LAST = NP_S_SCHEDULED
+  NP_S_MADE,        /* record -> coroutine object, weak: see object.c */
+  NP_S_PROBE,       /* 1 -> a table until it is collected, weak */
+  NP_S_LAST = NP_S_PROBE
 };
 
 /* Objects that C must find fast, as fields of the registry. */
 enum {
   /* Zero is none, so that what is made at its first use can be told. */
-  NP_R_CO,        /* metatable of new coroutine objects */
-  NP_R_CO_USED,   /* and of used ones */
+  NP_R_CO,        /* metatable of coroutine objects */
   NP_R_FUTURE, NP_R_TASK, NP_R_CALLBACK, NP_R_SENTINEL, NP_R_TIMEOUT,
   NP_R_TIMEOUT_LEFT, NP_R_QUEUE, NP_R_LOADING,
   NP_R_CALLS,     /* callee -> what to call for an await */
@@ -220,7 +224,7 @@ enum {
   NP_R_LIBRARY,   /* function -> its name in package.loaded, or false */
   NP_R_ERRORS,    /* name -> error class; class -> true */
   NP_R_OWN,       /* CancelledError -> the task that it is for */
-  NP_R_SOURCES,   /* number <-> name of a source */
+  NP_R_SOURCES,   /* number <-> string: see site.c */
   NP_R_HANDLES,   /* handle -> object, weak */
   NP_R_ASYNCIO,   /* the table */
   NP_R_NOMEM,     /* message of a task that ran out of memory */
@@ -269,7 +273,7 @@ struct neap_Vm {
   int parking;          /* an await yields, not coroutine.yield */
   int cancels;          /* some cancellation was raised in this machine */
   int ref[NP_R_COUNT];
-  const void *co_new, *co_used; /* metatables, to compare with */
+  const void *co_meta; /* metatables, to compare with */
   const void *future_meta, *task_meta, *timeout_meta, *timeout_left;
   const void *queue_meta;
 
@@ -288,9 +292,13 @@ struct neap_Vm {
   uint32_t nthreads, npool, threads_size, pool_low;
   uint64_t pool_time;
 
-  char last_source[LUA_IDSIZE]; /* cache of np_site */
+  char last_source[LUA_IDSIZE]; /* cache of np_source */
   uint32_t last_number;
   uint32_t nsources;
+
+  np_Made *made; /* records of coroutine objects: object.c */
+  uint32_t made_size, nmade, made_free, made_lost;
+  int made_many; /* there are far more than are needed */
 
   neap_Handle *handles;
   size_t nhandles; /* libuv's that are not closed yet */
@@ -709,13 +717,35 @@ int np_loading_find(lua_State *L);
 int np_loading_wait(lua_State *L, lua_KFunction again);
 void np_loading_waited(lua_State *L);
 
-/* == async.c: async functions, coroutine objects, await =============== */
+/* == site.c: where in the script something happened =================== */
 
-void np_async_open(lua_State *L);
-void np_async_strip(lua_State *L, int index);
+/* Where the script is: line and number of the source, from `level` up; if it
+ * is nowhere, where the task was made. */
+void np_site(lua_State *L, int level, int *line, uint32_t *source);
+/* Pushes "app.lua:12" or "?". */
+void np_site_push(lua_State *L, int line, uint32_t source);
+
+/* The number of a source by its short name; of the string on top, which is
+ * popped. A string that has one is kept for ever. */
+uint32_t np_source(lua_State *L, const char *name);
+uint32_t np_number(lua_State *L);
+/* Pushes the string of that number, "?" for 0. */
+void np_number_push(lua_State *L, uint32_t number);
+void np_site_open(lua_State *L);
+
+/* == object.c: coroutine objects ====================================== */
+
+void np_object_open(lua_State *L);
+void np_object_close(neap_Vm *vm);
+
+/* A call of an async function: upvalue 1 is the body, 3 the number of its
+ * name; see neap_async. */
+int np_async_call(lua_State *L);
+
 np_Co *np_co_test(lua_State *L, int index);
 
-/* Makes a coroutine object of the function and arguments on top. */
+/* Makes a coroutine object of the function and arguments on top, of which
+ * nobody is told if it is lost. */
 void np_co_make(lua_State *L, int nargs);
 
 /* Marks the coroutine object at `index` used; raises if it was. */
@@ -740,14 +770,27 @@ void np_co_excuse(lua_State *L, int base);
 /* Pushes "fetch (app.lua:12)". */
 void np_co_describe(lua_State *L, int index);
 
+/* Reports those that were collected new, or at the end `all` that are new. */
+void np_co_lost(lua_State *L, int all);
+
+/* Raises what misusing one gives. */
+int np_co_misuse(lua_State *L);
+
+/* == collector.c ====================================================== */
+
+/* Between turns: does what is to be done after a collection, if one was. */
+void np_collector_look(neap_Vm *vm);
+
+/* == async.c: async functions, await ================================== */
+
+void np_async_open(lua_State *L);
+void np_async_strip(lua_State *L, int index);
+
+/* Pushes the name of the async function whose body is at `index`, or "?". */
+void np_async_name(lua_State *L, int index);
+
 /* Pushes the name of the C function that is running, "?" if it has none. */
 void np_push_running(lua_State *L);
-
-/* Where the script is: line and number of the source, from `level` up; if it
- * is nowhere, where the task was made. */
-void np_site(lua_State *L, int level, int *line, uint32_t *source);
-/* Pushes "app.lua:12" or "?". */
-void np_site_push(lua_State *L, int line, uint32_t source);
 
 /* 1 if the source name is one of the machine's own pieces of Lua. */
 int np_internal(const char *source);
@@ -869,7 +912,7 @@ void np_handle_wait(neap_Vm *vm);
 void np_handle_end(neap_Vm *vm);
 void np_timeout_open(lua_State *L);
 /* What np_make calls. */
-void np_co_make_metatables(lua_State *L);
+void np_co_make_metatable(lua_State *L);
 void np_future_make_metatables(lua_State *L);
 void np_timeout_make_metatables(lua_State *L);
 void np_callback_make_metatable(lua_State *L);

@@ -11,7 +11,7 @@ print(tostring(kept))
 --> coroutine object lost (tests/lang/never_awaited.lua:9)
 kept = nil
 collectgarbage()
-collectgarbage()
+await asyncio.sleep(0.001)
 io.stderr:write "collected\n"
 local last = lost()
 print "end"  --> end

@@ -10,6 +10,7 @@ static void test_reports(void) {
   host_open(&host, NULL);
   expect(run(&host, "local async function f() end f() f = nil") == LUA_OK);
   lua_gc(host.L, LUA_GCCOLLECT);
+  (void)neap_poll(host.vm, 0);
   expect(host.warnings == 1 && strstr(host.text, "never awaited") != NULL);
   expect(strcmp(host.file, "host") == 0 && host.line == 1);
   expect(neap_failed(host.vm) == 0);

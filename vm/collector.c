@@ -1,0 +1,28 @@
+/*
+ * collector.c - what neap has to do when Lua has collected.
+ *
+ * That it has is seen, between two turns, by a table that nobody but a weak
+ * one refers to. A finalizer would be told at once, but one that is called at
+ * the end of a full stack spoils Lua's message of that.
+ */
+#include "vm.h"
+
+static int collected(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  np_store(L, vm, NP_S_PROBE);
+  lua_newtable(L);
+  lua_rawseti(L, -2, 1);
+  np_co_lost(L, 0);
+  return 0;
+}
+
+void np_collector_look(neap_Vm *vm) {
+  lua_State *S = vm->store, *L = vm->calls;
+  int type;
+  if (vm->closing) return;
+  type = lua_rawgeti(S, NP_S_PROBE, 1);
+  lua_pop(S, 1);
+  if (type != LUA_TNIL) return;
+  lua_pushcfunction(L, collected);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1); /* the next turn */
+}
