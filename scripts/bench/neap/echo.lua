@@ -6,10 +6,10 @@
 local net = require "neap.net"
 
 async function echo(conn)
-  local data = await conn:read()
-  while data do
+  while true do -- each message is garbage before the next one is awaited
+    local data = await conn:read()
+    if not data then return end
     await conn:write(data)
-    data = await conn:read()
   end
 end
 
