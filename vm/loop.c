@@ -148,6 +148,12 @@ static int is_ready(neap_Vm *vm) {
   return np_ring_count(&vm->ready) > 0 || vm->posts != NULL || vm->posted;
 }
 
+int np_loop_stuck(neap_Vm *vm) {
+  uint64_t when;
+  return !is_ready(vm) && np_heap_min(&vm->timers, &when) == NULL &&
+         vm->holds == 0 && !uv_loop_alive(vm->loop);
+}
+
 static void turn(neap_Vm *vm) {
   np_Outside outside;
   if (vm->turning) return;

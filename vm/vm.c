@@ -250,12 +250,26 @@ void neap_spawn(lua_State *L, int nargs, const char *name) {
   }
 }
 
+/* In debug mode, tells what all wait for when nothing is left to wake them. */
+static int tell_stuck(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  if (!vm->debug || !np_loop_stuck(vm)) return 0;
+  neap_report(vm, NEAP_REPORT_DEBUG, "all tasks wait for each other, or for "
+              "what nothing is left to do", NULL);
+  np_dump_report(L);
+  return 1;
+}
+
 int neap_wait(lua_State *L, int index, int *nresults) {
   neap_Vm *vm = np_vm(L);
   np_Future *f = np_future_check(L, index);
+  int told = 0;
   if (np_is_busy(vm))
     return np_error(L, "neap_wait inside of a task or callback");
-  while (f->state == NP_PENDING && !vm->exiting) pass(vm);
+  while (f->state == NP_PENDING && !vm->exiting) {
+    if (!told) told = tell_stuck(L);
+    pass(vm);
+  }
   *nresults = 0;
   if (vm->exiting) {
     lua_pushnil(L);

@@ -462,6 +462,10 @@ void np_loop_close(neap_Vm *vm);
 /* Keeps the poll from blocking while nodes are ready. */
 void np_loop_busy(neap_Vm *vm);
 
+/* 1 if nothing is ready and nothing in the loop could change that: only
+ * another thread or a signal can. */
+int np_loop_stuck(neap_Vm *vm);
+
 /* Pushes a node; there is room, because whoever made the node reserved it. */
 static inline void np_ready(neap_Vm *vm, np_Node *node) {
   np_ring_put(&vm->ready, node);

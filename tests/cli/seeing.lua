@@ -267,6 +267,28 @@ test("an error shows the line that it is about", function()
   has(err, "near '='\n    local y = = 1\n")
 end)
 
+test("debug mode tells when nothing is left to wait for, and not before",
+     function()
+  local path, err = cli.script [[
+    local lock = asyncio.Lock()
+    await lock:acquire()
+    local async function again() await lock:acquire() end
+    await asyncio.sleep(0.01)
+    io.stderr:write "woken\n"
+    await again()]], cli.path "stuck"
+  local pipe = io.popen(([[
+    %s 2>%s & until grep -q 'in main chunk' %s; do sleep 0.05; done
+    kill -INT $!; wait $!; echo $?]]):format(
+      cli.command{"--debug", path, env = "exec"}, err, err))
+  equal(pipe:read "n", 130)
+  pipe:close()
+  err = cli.read(err)
+  has(err, "woken\nneap: all tasks wait for each other, or for what " ..
+      "nothing is left to do\n1 task\n")
+  has(err, "Lock:acquire (held by ")
+  equal(select(2, err:gsub("all tasks wait", "")), 1)
+end)
+
 test("so do reports, and the errors of a group", function()
   local _, _, err = cli.run{cli.script [[
     local async function fail()
