@@ -8,6 +8,7 @@ CFLAGS  ?= $(if $(SAN),-O1 -g,-O3 -g)
 PREFIX  ?= /usr/local
 DESTDIR ?=
 T       ?=
+V       ?=
 FUZZ_SECONDS ?= 30
 ifndef LUA
 LUA := $(shell for p in lua5.4 lua-5.4 lua54 lua; do pkg-config --exists \
@@ -61,7 +62,7 @@ LUALIB  := $(or $(LUAA),$(LUASO))
 
 # == Verbs ================================================================
 
-all: $B/neap $B/libneap.a $B/libneap.so $B/neap.so  ## build everything
+all: $B/neap $B/libneap.a $B/libneap.so $B/neap.so  ## build it; V=1 shows how
 run:            ## build and run the demonstration
 	@sh scripts/install-deps.sh
 	@$(MAKE) --no-print-directory all
@@ -97,23 +98,29 @@ fuzzers: $(FUZZERS)
 
 # == Rules ================================================================
 
+# Said instead of a command; with V=1 make shows that, with -s nothing.
+SAY = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $1';)
+
 $B/neap: $(MAIN) $(OBJ) $B/rooms
-	$(NEAPC) -rdynamic -o $@ $(filter %.o,$^) $(LUALIB) $(LIBS)
+	$(call SAY,LINK $@)$(NEAPC) -rdynamic -o $@ $(filter %.o,$^) \
+	  $(LUALIB) $(LIBS)
 $B/libneap.a: $(OBJ) $B/rooms
-	rm -f $@ && $(AR) rcs $@ $(OBJ)
+	$(call SAY,AR $@)rm -f $@ && $(AR) rcs $@ $(OBJ)
 $B/libneap.so: $(OBJ) $B/rooms
-	$(NEAPC) -shared -Wl,-soname,$(SONAME) -o $@ $(OBJ) $(LUASO) $(LIBS)
+	$(call SAY,LINK $@)$(NEAPC) -shared -Wl,-soname,$(SONAME) -o $@ \
+	  $(OBJ) $(LUASO) $(LIBS)
 # For lua itself, whose Lua it uses; it stays when a state is closed, because
 # threads of libuv may.
 $B/neap.so: $(OBJ) $B/rooms scripts/neap.map
-	$(NEAPC) -shared -Wl,--version-script=scripts/neap.map -Wl,-z,nodelete \
-	  -o $@ $(OBJ) $(LIBS)
+	$(call SAY,LINK $@)$(NEAPC) -shared -Wl,-z,nodelete \
+	  -Wl,--version-script=scripts/neap.map -o $@ $(OBJ) $(LIBS)
 $(filter $B/tests/lib/%,$(TESTS)): %: %.o $B/libneap.a
-	$(NEAPC) -o $@ $^
+	$(call SAY,LINK $@)$(NEAPC) -o $@ $^
 $(filter $B/tests/vm/%,$(TESTS)): %: %.o $B/libneap.a
-	$(NEAPC) -rdynamic -o $@ $^ $(LUALIB) $(LIBS)
+	$(call SAY,LINK $@)$(NEAPC) -rdynamic -o $@ $^ $(LUALIB) $(LIBS)
 $(FUZZERS): %: %.o $B/libneap.a
-	$(NEAPC) -fsanitize=fuzzer -o $@ $^ $(LUALIB) $(LIBS)
+	$(call SAY,LINK $@)$(NEAPC) -fsanitize=fuzzer -o $@ $^ $(LUALIB) \
+	  $(LIBS)
 
 $B/lib/%.o: MAY = -Ilib
 $B/vm/%.o: MAY = -Ilib $(DOOR)
@@ -127,17 +134,20 @@ $B/tests/fuzz/%.o: MAY = -Ilib $(DOOR)
 
 $B/%.o: %.c $B/flags
 	@mkdir -p $(@D)
-	$(NEAPC) $(MAY) -MMD -MP -c -o $@ $<
+	$(call SAY,CC $<)$(NEAPC) $(MAY) -MMD -MP -c -o $@ $<
 $(TABLES): %.o: %.c $B/flags
-	$(NEAPC) $(MAY) -MMD -MP -c -o $@ $<
+	$(call SAY,CC $<)$(NEAPC) $(MAY) -MMD -MP -c -o $@ $<
 $B/modules.c: scripts/embed.sh $B/rooms
-	sh scripts/embed.sh --all $(ROOMS) > $@.new && mv $@.new $@
+	$(call SAY,GEN $@)sh scripts/embed.sh --all $(ROOMS) > $@.new && \
+	  mv $@.new $@
 $B/pages.c: scripts/embed.sh $B/rooms $(PAGES)
-	sh scripts/embed.sh --pages $(PAGES) > $@.new && mv $@.new $@
+	$(call SAY,GEN $@)sh scripts/embed.sh --pages $(PAGES) > $@.new && \
+	  mv $@.new $@
 $(ROOMS:stdlib/%=$B/modules/%.c): $B/modules/%.c: scripts/embed.sh $B/rooms \
   $(HALVES)
 	@mkdir -p $(@D)
-	sh scripts/embed.sh stdlib/$* > $@.new && mv $@.new $@
+	$(call SAY,GEN $@)sh scripts/embed.sh stdlib/$* > $@.new && \
+	  mv $@.new $@
 
 # A page is what doc/modules/ has, with the comments beside the functions;
 # those of asyncio's C half are in vm/.
@@ -146,7 +156,7 @@ BESIDE_asyncio = vm/*.c
 $B/doc/%.md: scripts/page.awk $$(wildcard stdlib/$$*/*.lua stdlib/$$*/*.c \
   $$(BESIDE_$$*) doc/modules/$$*.md)
 	@mkdir -p $(@D)
-	awk -f scripts/page.awk $(filter-out %.awk,$^) > $@.new && mv $@.new $@
+	$(call SAY,GEN $@)awk -f $^ > $@.new && mv $@.new $@
 
 # Written anew when what they hold changes; what depends on it is rebuilt.
 $B/flags: SAYS = $(NEAPC)
