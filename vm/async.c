@@ -27,9 +27,9 @@ static const char prelude[] =
 
 /* What few programs need is compiled when one does. */
 static const char rest[] =
-  "local await, catch = ...\n"
+  "local await, catch, other = ...\n"
   "return function(f) return function(...) return await((f(...))) end end,\n"
-  "function(m, v) return await((m(v))) end, function(own, h)\n"
+  "function(m, v) return await(other(v, (m(v)))) end, function(own, h)\n"
   "  return function(e)\n"
   "    local is, message = own(e)\n"
   "    if is then return e end\n"
@@ -141,12 +141,21 @@ static void load_lua(lua_State *L, const char *text, size_t length) {
   if (luaL_loadbufferx(L, text, length, PRELUDE, "t") != LUA_OK) lua_error(L);
 }
 
+/* other(v, w): w, which the metamethod __await of v gave, and not v itself,
+ * whose turn would come for ever */
+static int other_value(lua_State *L) {
+  if (lua_rawequal(L, 1, 2))
+    return np_error(L, "metamethod 'await' returned its own object");
+  return 1;
+}
+
 void np_rest_make(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   load_lua(L, rest, sizeof rest - 1);
   np_push(L, vm, NP_R_AWAIT);
   lua_pushcfunction(L, np_catch);
-  lua_call(L, 2, 4);
+  lua_pushcfunction(L, other_value);
+  lua_call(L, 3, 4);
   np_keep(L, vm, NP_R_LATE);
   np_keep(L, vm, NP_R_GUARD);
   np_keep(L, vm, NP_R_THROUGH);
@@ -222,21 +231,42 @@ static int calls_index(lua_State *L) {
   return 1;
 }
 
-/* How Lua would call the variable `name` of the function at `level`. */
-static const char *variable_kind(lua_State *L, const char *name) {
-  lua_Debug ar;
+/* Pushes the innermost local called `name`; 0 if there is none. */
+static int push_local(lua_State *L, const lua_Debug *ar, const char *name) {
+  const char *found;
+  int i, at = 0;
+  for (i = 1; (found = lua_getlocal(L, ar, i)) != NULL; i++) {
+    if (strcmp(found, name) == 0) at = i;
+    lua_pop(L, 1);
+  }
+  return at != 0 && lua_getlocal(L, ar, at) != NULL;
+}
+
+static int push_upvalue(lua_State *L, lua_Debug *ar, const char *name) {
   const char *found;
   int i;
-  if (!lua_getstack(L, 1, &ar)) return "global";
-  for (i = 1; (found = lua_getlocal(L, &ar, i)) != NULL; i++) {
-    lua_pop(L, 1);
-    if (strcmp(found, name) == 0) return "local";
-  }
-  lua_getinfo(L, "f", &ar);
+  lua_getinfo(L, "f", ar);
   for (i = 1; (found = lua_getupvalue(L, -1, i)) != NULL; i++) {
+    if (strcmp(found, name) == 0) return 1;
     lua_pop(L, 1);
-    if (strcmp(found, name) == 0) return "upvalue";
   }
+  return 0;
+}
+
+/* Pushes the variable `name` of who awaits; gives what Lua calls its kind. */
+static const char *push_variable(lua_State *L, const char *name) {
+  lua_Debug ar;
+  if (lua_getstack(L, 1, &ar)) {
+    if (push_local(L, &ar, name)) return "local";
+    if (push_upvalue(L, &ar, name)) return "upvalue";
+    if ((push_local(L, &ar, "_ENV") || push_upvalue(L, &ar, "_ENV")) &&
+        lua_istable(L, -1)) {
+      lua_pushstring(L, name);
+      lua_rawget(L, -2);
+      return "global";
+    }
+  }
+  lua_pushnil(L);
   return "global";
 }
 
@@ -247,15 +277,19 @@ static const char *variable_kind(lua_State *L, const char *name) {
 static int nil_callee(lua_State *L) {
   size_t length;
   const char *name = luaL_checklstring(L, 1, &length);
-  const char *kind = name[0] == ':' ? "method" : name[0] == '.' ? "field" :
-                     variable_kind(L, name);
+  const char *kind;
   if (name[length - 1] == '.') {
     lua_pushlstring(L, name, length - 1);
     return np_error(L, "attempt to index a nil value (field '%s')",
                     lua_tostring(L, -1));
   }
-  if (name[0] == ':' || name[0] == '.') name++;
-  return np_error(L, "attempt to call a nil value (%s '%s')", kind, name);
+  if (name[0] == ':' || name[0] == '.') {
+    kind = name[0] == ':' ? "method" : "field";
+    return np_error(L, "attempt to call a nil value (%s '%s')", kind, name + 1);
+  }
+  kind = push_variable(L, name);
+  return np_error(L, "attempt to call a %s value (%s '%s')",
+                  luaL_typename(L, -1), kind, name);
 }
 
 /* object(o): o, whose method is called, can be indexed */
@@ -302,7 +336,7 @@ static int await_begin(lua_State *L) {
 int np_is_word(lua_CFunction f) {
   return f == call_c || f == calls_index || f == nil_callee ||
          f == method_object || f == method_callee || f == await_begin ||
-         f == np_co_misuse;
+         f == other_value || f == np_co_misuse;
 }
 
 static int pass(lua_State *L) { return lua_gettop(L); }

@@ -84,6 +84,19 @@ local function complains(f)
 end
 complains(function() await nosuch() end)
 --> attempt to call a nil value (global 'nosuch')
+nosuch = false
+complains(function() await nosuch() end)
+--> attempt to call a boolean value (global 'nosuch')
+nosuch = nil
+local upvalue = false
+complains(function() await upvalue() end)
+--> attempt to call a boolean value (upvalue 'upvalue')
+complains(function() local f = print local f = false await f() end)
+--> attempt to call a boolean value (local 'f')
+complains(function() local _ENV = {x = false} await x() end)
+--> attempt to call a boolean value (global 'x')
+complains(function() local _ENV = {} await x() end)
+--> attempt to call a nil value (global 'x')
 complains(function() await t.nosuch() end)
 --> attempt to call a nil value (field 'nosuch')
 complains(function() await t:nosuch() end)
@@ -95,6 +108,17 @@ complains(function() await t.a.b() end)
 complains(function() local n = 5 await n.x() end)
 --> attempt to index a number value (local 'n')
 
+-- what awaits itself would do so for ever
+local itself = setmetatable({}, {__await = function(self) return self end,
+  __eq = function() error "compared" end})
+complains(function() await itself end)
+--> metamethod 'await' returned its own object
+local twin = setmetatable({}, {__await = function() return 5 end,
+  __eq = function() error "compared" end})
+getmetatable(itself).__await = function() return twin end
+complains(function() await itself end)
+--> attempt to await a number value
+
 -- callable values can be awaited like functions, and any value with __await
 local callable = setmetatable({}, {__call = function(_, x) return fetch(x) end})
 print(await callable(7))  --> 7
@@ -105,20 +129,20 @@ print(await ((function() return lazy end)()))  --> 8
 -- made by a C function that calls, one names the nearest line of the script
 local _, by_pcall = pcall(fetch, 9)
 print(by_pcall)
---> coroutine object fetch (tests/lang/coroutine_objects.lua:106)
+--> coroutine object fetch (tests/lang/coroutine_objects.lua:130)
 print(await by_pcall)  --> 9
 local by_sort
 pcall(table.sort, {2, 1}, function(...) by_sort = fetch(...) return false end)
 print(by_sort, await by_sort)
---> coroutine object fetch (tests/lang/coroutine_objects.lua:111) 1
+--> coroutine object fetch (tests/lang/coroutine_objects.lua:135) 1
 
 -- the functions of the library go by their bare names
 local _, sleep = pcall(asyncio.sleep, 0)
-print(sleep)  --> coroutine object sleep (tests/lang/coroutine_objects.lua:116)
+print(sleep)  --> coroutine object sleep (tests/lang/coroutine_objects.lua:140)
 await sleep
 local limited = asyncio.wait_for(fetch(1), 1)
 print(limited)
---> coroutine object wait_for (tests/lang/coroutine_objects.lua:119)
+--> coroutine object wait_for (tests/lang/coroutine_objects.lua:143)
 await limited
 
 -- an async function in the place of its call is told to be called
