@@ -203,12 +203,20 @@ static void on_due(neap_Vm *vm, neap_Timer *timer) {
 
 /* == Making =========================================================== */
 
+/* An async function would only make a coroutine object, which nobody awaits. */
+static void check_function(lua_State *L, int index) {
+  luaL_checktype(L, index, LUA_TFUNCTION);
+  if (lua_tocfunction(L, index) == np_async_call)
+    (void)np_error(L, "a callback cannot be an async function: have it make "
+                      "a task");
+}
+
 /* Makes a Callback of the function at `first` and the arguments above it. */
 static Callback *callback_new(lua_State *L, int first) {
   neap_Vm *vm = np_vm(L);
   int i, n = lua_gettop(L) - first;
   Callback *c;
-  luaL_checktype(L, first, LUA_TFUNCTION);
+  check_function(L, first);
   luaL_argcheck(L, n < 250, first + 250, "too many arguments");
   c = lua_newuserdatauv(L, sizeof *c, n + 2);
   memset(c, 0, sizeof *c);
@@ -406,6 +414,12 @@ static int warn(lua_State *L) {
   return 0;
 }
 
+/* _check_callback(f): raises unless f may be one */
+static int check_callback(lua_State *L) {
+  check_function(L, 1);
+  return 0;
+}
+
 void np_callback_make_metatable(lua_State *L) {
   static const luaL_Reg methods[] = {
     {"cancel", handle_cancel}, {"cancelled", handle_cancelled},
@@ -421,7 +435,8 @@ void np_callback_open(lua_State *L) {
   static const luaL_Reg functions[] = {
     {"_call_soon", call_soon}, {"_call_at", call_at},
     {"_call_later", call_later}, {"_set_exception_handler", set_handler},
-    {"_report", report}, {"_warn", warn}, {NULL, NULL}};
+    {"_report", report}, {"_warn", warn}, {"_check_callback", check_callback},
+    {NULL, NULL}};
   neap_Vm *vm = np_vm(L);
   lua_pushboolean(L, 0);
   np_keep(L, vm, NP_R_HANDLER);

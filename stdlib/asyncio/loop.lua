@@ -49,7 +49,8 @@ end
 
 --- loop:call_soon(f, ...) -> handle
 --
--- Calls `f(...)` in the next turn, in order.
+-- Calls `f(...)` in the next turn, in order. `f` cannot be an async function,
+-- nor can any other callback.
 function Loop:call_soon(f, ...)
   check_call("call_soon", f)
   return asyncio._call_soon(f, ...)
@@ -95,6 +96,7 @@ function Loop:set_exception_handler(f)
     asyncio._misuse(("set_exception_handler needs a function, not a %s value")
       :format(typename(f)))
   end
+  if f then asyncio._check_callback(f) end
   asyncio._set_exception_handler(f and function(context)
     return f(self, context)
   end)
@@ -115,6 +117,7 @@ function Loop:add_signal_handler(signal, f, ...)
     asyncio._misuse(("add_signal_handler needs a function, not a %s value")
       :format(typename(f)))
   end
+  asyncio._check_callback(f)
   local call = f
   if select("#", ...) > 0 then
     local arguments = table.pack(...)

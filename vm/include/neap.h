@@ -923,8 +923,8 @@ NEAP_API void neap_timer_stop(neap_Vm *vm, neap_Timer *t);
  */
 typedef struct neap_Callback neap_Callback;
 
-/* Keeps the function at `index` until neap_callback_free, or until the
- * machine is freed, after which the pointer is void. */
+/* Keeps the function at `index`, no async one, until neap_callback_free, or
+ * until the machine is freed, after which the pointer is void. */
 NEAP_API neap_Callback *neap_callback_new(lua_State *L, int index);
 
 /* Has it called without arguments; asked again before that, once for all.

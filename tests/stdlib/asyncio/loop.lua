@@ -167,3 +167,24 @@ case("N14: a handle tells when, as it was asked", "-1.0 / -inf / true / nil",
   handle:cancel()
   log(loop():call_soon(later):when())
 end)
+
+-- CPython: TypeError "coroutines cannot be used with call_soon()"
+case("N15: a callback cannot be an async function", "6", async function()
+  local refused = 0
+  local async function f() end
+  for _, take in ipairs{
+    function() loop():call_soon(f) end,
+    function() loop():call_later(0, f, 1) end,
+    function() loop():call_at(0, f) end,
+    function() loop():add_signal_handler("SIGUSR2", f, 1) end,
+    function() loop():set_exception_handler(f) end,
+    function() asyncio.Future():add_done_callback(f) end,
+  } do
+    local here = debug.getinfo(take, "S").linedefined
+    local ok, e = pcall(take)
+    assert(not ok and e:find(":" .. here .. ": a callback cannot be", 1, true),
+      e)
+    refused = refused + 1
+  end
+  log(refused)
+end)
