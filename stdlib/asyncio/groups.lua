@@ -85,8 +85,8 @@ local async function limited(self, x)
     self.running = self.running + 1
   else
     local turn, turns = Future(), self.turns
+    turns[turns.last + 1] = turn -- which may fail for want of memory
     turns.last = turns.last + 1
-    turns[turns.last] = turn
     local ok, e = attempt(turn)
     if not ok then
       if turn:done() and not turn:cancelled() then next_turn(self) end
