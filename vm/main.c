@@ -408,7 +408,9 @@ static int has_module(const char *name) {
 /* Has the module edit lines and run them; 0 if it is not in the build or
  * there is no terminal to do it on. */
 static int run_editor(Host *host, lua_State *L) {
-  static const char text[] = "return await require 'neap.repl'.run()";
+  static const char text[] =
+    "return await require 'neap.repl'.run{"
+    "banner = 'help() tells how to use this prompt'}";
   int n, done = 1;
   if (!has_module("neap.repl")) return 0;
   if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) return 0;
