@@ -116,9 +116,9 @@ static int group_add(lua_State *L) {
     lua_pushvalue(L, 1);
     lua_setfield(L, -2, "group");
     g->errors = luaL_ref(L, LUA_REGISTRYINDEX);
+    g->f.state = NP_PENDING;
   }
   g->count++;
-  g->f.state = NP_PENDING;
   np_sink_join(&g->sink, t);
   return 0;
 }
@@ -131,11 +131,12 @@ static int group_cancel(lua_State *L) {
   return 0;
 }
 
-/* _group_state(group) -> count of tasks, aborting, parent was cancelled; a
- * group with tasks can be waited for again afterwards */
+/* _group_state(group, again) -> count of tasks, aborting, parent was
+ * cancelled; `again` is for who waits, has seen how that ended, and will wait
+ * again if there are tasks */
 static int group_state(lua_State *L) {
   Group *g = check(L);
-  if (g->count > 0) g->f.state = NP_PENDING;
+  if (lua_toboolean(L, 2) && g->count > 0) g->f.state = NP_PENDING;
   lua_pushinteger(L, g->count);
   lua_pushboolean(L, g->aborting);
   lua_pushboolean(L, g->parent_cancelled);

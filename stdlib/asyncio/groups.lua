@@ -155,7 +155,7 @@ local function wait_for_all(self)
   local count, aborting = state(core)
   while count > 0 do
     local ok, e = attempt(core)
-    count, aborting = state(core)
+    count, aborting = state(core, true)
     if not ok and not aborting then
       cancelled = e
       cancel(core, true)

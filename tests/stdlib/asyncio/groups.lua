@@ -411,3 +411,19 @@ case("Z46: a group is used only once", "misuse / misuse / Boom: x",
   end)
   log(e)
 end)
+
+case("Z47: a task makes another while its holder is being cancelled",
+    "a / k !! CancelledError / true", async function()
+  local group, b
+  local holder = spawn(async function()
+    asyncio.current_task():cancel()
+    local tg <close> = asyncio.TaskGroup()
+    group = tg
+    tg:create_task((async function()
+      log "a"
+      b = group:create_task(worker("b", 1))
+    end)())
+  end)
+  await tell("k", holder)
+  log(b:cancelled())
+end)
