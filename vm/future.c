@@ -310,6 +310,16 @@ int np_future_values(lua_State *L, int index) {
 
 /* == Awaiting ========================================================= */
 
+/* Gives the cancellation on top the message of the awaited task's, below it:
+ * that may have come by another request, or raised one of its own. */
+static void take_message(lua_State *L, neap_Task *t) {
+  if (t->flags & (NP_T_INTERRUPTED | NP_T_BROKEN) ||
+      !np_error_is(L, -1, "CancelledError"))
+    return;
+  lua_getfield(L, -2, "message");
+  lua_setfield(L, -2, "message");
+}
+
 static int await_done(lua_State *L, int status, lua_KContext ctx) {
   neap_Task *t = np_vm(L)->current;
   np_Future *f = t->awaiting;
@@ -327,6 +337,7 @@ static int await_done(lua_State *L, int status, lua_KContext ctx) {
     push_error(L, f, 1);
     if (f->state == NP_CANCELLED || np_error_is(L, -1, "CancelledError")) {
       np_cancel_push(L, t);
+      if (f->flags & NP_F_TASK) take_message(L, t);
       return lua_error(L);
     }
     lua_pop(L, 1);

@@ -274,3 +274,19 @@ case("P22: of two cancellations before a task runs, the one that was sent",
   end)
   await running
 end)
+
+case("a cancellation that comes back from another task has its message",
+    "mine / mine", async function()
+  local child = spawn(async function()
+    asyncio.catch(await, asyncio.Future())
+    error(asyncio.CancelledError.new "mine")
+  end)
+  local parent = spawn(async function()
+    local ok, e = asyncio.catch(await, child)
+    log(e.message)
+    error(e, 0)
+  end)
+  await turn()
+  parent:cancel "yours"
+  log(select(2, pcall(await, parent)).message)
+end)
