@@ -2,10 +2,12 @@
  * traceback.c - where the script is: positions and tracebacks.
  *
  * A position is always the script's: frames of the machine and of the standard
- * library's Lua halves are passed over. A traceback shows the halves, too, and
- * names functions as well as can be known.
+ * library's Lua halves are passed over. A traceback has one line for all that
+ * the library does between two lines of the script, and in debug mode a line
+ * for each of its frames; it names functions as well as can be known.
  */
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "limits.h"
@@ -170,6 +172,16 @@ int np_blame(lua_State *L) {
 
 /* == Tracebacks ======================================================= */
 
+/* The module's name as scripts have it, "net", from the one at `index`; NULL
+ * for what is only part of a module of ours. */
+static const char *module_name(lua_State *L, int index) {
+  const char *name;
+  if (lua_type(L, index) != LUA_TSTRING) return NULL;
+  name = lua_tostring(L, index);
+  if (strncmp(name, "neap.", 5) != 0) return name;
+  return strchr(name + 5, '.') == NULL ? name + 5 : NULL;
+}
+
 /* Pushes the name under which package.loaded has the function on top, as
  * scripts have it ("asyncio.gather"), and returns 1; or 0, and nothing is
  * pushed. */
@@ -178,12 +190,11 @@ static int search_loaded(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushnil(L);
   while (!found && lua_next(L, f + 1) != 0) {
-    if (lua_type(L, f + 2) == LUA_TSTRING && lua_istable(L, f + 3)) {
+    const char *module = module_name(L, f + 2);
+    if (module != NULL && lua_istable(L, f + 3)) {
       lua_pushnil(L);
       while (lua_next(L, f + 3) != 0) {
         if (lua_type(L, -2) == LUA_TSTRING && lua_rawequal(L, -1, f)) {
-          const char *module = lua_tostring(L, f + 2);
-          if (strncmp(module, "neap.", 5) == 0) module += 5;
           if (strcmp(module, LUA_GNAME) == 0)
             lua_pushvalue(L, -2);
           else
@@ -252,18 +263,37 @@ static int is_named(const lua_Debug *ar) {
          (strcmp(ar->name, "?") != 0 || strcmp(ar->namewhat, "hook") == 0);
 }
 
-/* Adds "in ..." for the frame, whose function is on top (and is popped). */
-static void frame_name(lua_State *L, const lua_Debug *ar) {
+/* Tells whether package.loaded may have the function: one in C, or one of a
+ * half that somebody has called. */
+static int may_be_loaded(const lua_Debug *ar) {
+  return *ar->what == 'C' ||
+         (np_is_half(ar->source) && (is_named(ar) || ar->istailcall));
+}
+
+/* Pushes what the function on top is however it is called, and returns 1; or
+ * 0, and nothing is pushed. */
+static int known_name(lua_State *L, const lua_Debug *ar) {
+  int f = lua_gettop(L);
   np_push(L, np_vm(L), NP_R_NAMES);
-  lua_pushvalue(L, -2);
-  lua_rawget(L, -2);
+  lua_pushvalue(L, f);
+  lua_rawget(L, f + 1);
   if (lua_type(L, -1) == LUA_TSTRING)
     lua_pushfstring(L, "async function '%s'", lua_tostring(L, -1));
   else if (*ar->what == 'm' || lua_isboolean(L, -1))
     lua_pushliteral(L, "main chunk");
-  else if (lua_settop(L, -3), *ar->what == 'C' && library_name(L))
+  else if (lua_settop(L, f), may_be_loaded(ar) && library_name(L))
     lua_pushfstring(L, "function '%s'", lua_tostring(L, -1));
-  else if (strcmp(ar->namewhat, "global") == 0)
+  else
+    return 0;
+  lua_replace(L, f + 1);
+  lua_settop(L, f + 1);
+  return 1;
+}
+
+/* Adds "in ..." for the frame, whose function is on top. */
+static void frame_name(lua_State *L, const lua_Debug *ar) {
+  if (known_name(L, ar)) return;
+  if (strcmp(ar->namewhat, "global") == 0)
     lua_pushfstring(L, "function '%s'", ar->name);
   else if (is_named(ar))
     lua_pushfstring(L, "%s '%s'", ar->namewhat, ar->name);
@@ -318,12 +348,68 @@ static int count_levels(lua_State *L1) {
   return low;
 }
 
+/* Adds the frame, unless it is hidden. */
+static void add_frame(lua_State *L, lua_State *L1, int level,
+                      luaL_Buffer *b) {
+  lua_Debug ar;
+  lua_getstack(L1, level, &ar);
+  frame_get(L1, level, &ar);
+  if (L1 != L) lua_xmove(L1, L, 1);
+  if (frame_hidden(L, &ar)) {
+    lua_pop(L, 1);
+    return;
+  }
+  frame_line(L, &ar);
+  luaL_addvalue(b);
+  if (ar.istailcall) luaL_addstring(b, "\n\t(...tail calls...)");
+}
+
+/* Adds the frame of a half that the script has called, as if it were in C; or
+ * nothing if it has no name that says what was called. */
+static void add_half(lua_State *L, lua_State *L1, int level, luaL_Buffer *b) {
+  lua_Debug ar;
+  int known;
+  lua_getstack(L1, level, &ar);
+  frame_get(L1, level, &ar);
+  if (L1 != L) lua_xmove(L1, L, 1);
+  known = known_name(L, &ar);
+  if (known) lua_pop(L, 1);
+  if ((!known && !is_named(&ar)) || frame_hidden(L, &ar)) {
+    lua_pop(L, 1);
+    return;
+  }
+  ar.currentline = -1;
+  (void)snprintf(ar.short_src, sizeof ar.short_src, "[neap]");
+  frame_line(L, &ar);
+  luaL_addvalue(b);
+  if (ar.istailcall) luaL_addstring(b, "\n\t(...tail calls...)");
+}
+
+/* The frames between two lines of the script. */
+typedef struct Run {
+  int first; /* their level */
+  int half;  /* the last one that is a half's, or -1 */
+} Run;
+
+/* Adds the run, which ends before `level`: of what the library does, only what
+ * the script has called; of what is in C and calls it or no half, all. */
+static void add_run(lua_State *L, lua_State *L1, const Run *run, int level,
+                    luaL_Buffer *b) {
+  int at = run->first;
+  if (run->half >= 0) {
+    add_half(L, L1, run->half, b);
+    at = run->half + 1;
+  }
+  for (; at < level; at++) add_frame(L, L1, at, b);
+}
+
 /* Adds the frames of L1, below those of a coroutine that it resumes. */
 static void add_frames(lua_State *L, lua_State *L1, int level,
                        luaL_Buffer *b) {
   lua_Debug ar;
   lua_State *inside;
-  int levels = count_levels(L1), skip = levels;
+  int levels = count_levels(L1), skip = levels, all = np_vm(L)->debug;
+  Run run = {level, -1};
   if (levels - level > MAX_FRAMES) skip = level + MAX_FRAMES / 2;
   if (!lua_checkstack(L1, 10)) {
     luaL_addstring(b, "\n\t(no room)");
@@ -331,25 +417,24 @@ static void add_frames(lua_State *L, lua_State *L1, int level,
   }
   inside = L1 != L ? np_coro_resumed(L1) : NULL;
   if (inside != NULL) add_frames(L, inside, inside == L ? level : 0, b);
-  if (inside != NULL) level = 0;
+  if (inside != NULL) run.first = level = 0;
   for (; lua_getstack(L1, level, &ar); level++) {
     if (level == skip) {
+      add_run(L, L1, &run, level, b);
       level = levels - MAX_FRAMES / 2;
       lua_pushfstring(L, "\n\t...\t(skipping %d levels)", level - skip);
       luaL_addvalue(b);
       lua_getstack(L1, level, &ar);
+      run = (Run){level, -1};
       skip = -1;
     }
-    frame_get(L1, level, &ar);
-    if (L1 != L) lua_xmove(L1, L, 1);
-    if (frame_hidden(L, &ar)) {
-      lua_pop(L, 1);
-      continue;
-    }
-    frame_line(L, &ar);
-    luaL_addvalue(b);
-    if (ar.istailcall) luaL_addstring(b, "\n\t(...tail calls...)");
+    lua_getinfo(L1, "Sl", &ar);
+    if (np_is_half(ar.source) && !all) run.half = level;
+    if (!all && !np_is_script(&ar)) continue;
+    add_run(L, L1, &run, level + 1, b);
+    run = (Run){level + 1, -1};
   }
+  add_run(L, L1, &run, level, b);
 }
 
 void np_traceback(lua_State *L, lua_State *L1, int level) {
