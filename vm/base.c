@@ -188,7 +188,11 @@ static int defer_close(lua_State *L) {
 
 /* _misuse(message): raises it with the line of the script */
 int np_base_misuse(lua_State *L) {
-  return np_error(L, "%s", luaL_checkstring(L, 1));
+  (void)luaL_checkstring(L, 1);
+  np_where(L, 1);
+  lua_pushvalue(L, 1); /* a NUL in it stays */
+  lua_concat(L, 2);
+  return lua_error(L);
 }
 
 /**
