@@ -287,6 +287,7 @@ void neap_class_new(lua_State *L, const neap_Class *cls,
   if (methods != NULL) luaL_setfuncs(L, methods, 0);
   if (async != NULL) neap_setasync(L, async);
   move_metamethod(L, "__await");
+  move_metamethod(L, "__concat");
   move_metamethod(L, "__tostring");
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, "__index");

@@ -14,6 +14,12 @@ local function shown(value)
   return math.type(value) and tostring(value) or typename(value)
 end
 
+-- Digits that look octal, and have the sticky bit beside hardly any other:
+-- 644 is 1204, and 755 is 1363. Lua has no octal numbers to write instead.
+local function is_mistaken(bits)
+  return bits >= 512 and bits <= 777 and tostring(bits):find "^[0-7]+$"
+end
+
 -- Bits of a mode, as an integer or octal digits.
 function check.bits(value)
   local bits = value
@@ -25,6 +31,9 @@ function check.bits(value)
       (type(value) == "string" and ("%q"):format(value) or shown(value))
   elseif bits < 0 or bits > 4095 then
     return "must be from 0 to 7777 octal"
+  elseif type(value) ~= "string" and is_mistaken(math.tointeger(bits)) then
+    return ("is %d, which is %o octal: write it as \"%d\""):format(bits, bits,
+      bits)
   end
 end
 

@@ -340,8 +340,9 @@ end
 --
 -- A new directory, which is removed with all that is in it when the object is
 -- closed or collected. Options as for temp_file. `dir:path()` and
--- `tostring(dir)` are its path, and `dir:path("name")` is a path in it. `await
--- dir:close()` waits until it is removed and raises if that fails.
+-- `tostring(dir)` are its path, and `dir:path("name")` or `dir .. "/name"` is
+-- a path in it. `await dir:close()` waits until it is removed and raises if
+-- that fails.
 async function fs.temp_dir(options)
   return await core.temp_dir(temp_name("temp_dir", options))
 end

@@ -180,6 +180,22 @@ static int temp_dir_path(lua_State *L) {
   return 1;
 }
 
+/* Its path before or behind a string, as tostring(dir) .. "/name" gives it. */
+static int temp_dir_concat(lua_State *L) {
+  int i;
+  for (i = 1; i <= 2; i++) {
+    const TempDir *t = neap_handle_test(L, i, &temp_dir_class);
+    if (t == NULL && !lua_isstring(L, i))
+      return luaL_error(L, "attempt to concatenate a %s value",
+                        neap_typename(L, i));
+    if (t == NULL) continue;
+    lua_pushstring(L, t->path);
+    lua_replace(L, i);
+  }
+  lua_concat(L, 2);
+  return 1;
+}
+
 static int gone_done(lua_State *L, int status) {
   TempDir *t = neap_handle_test(L, 1, &temp_dir_class);
   if (status == 0) status = t->status;
@@ -197,7 +213,8 @@ static int temp_dir_gone(lua_State *L) {
 
 void np_temp_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    {"_path", temp_dir_path}, {"__tostring", temp_dir_path}, {NULL, NULL}};
+    {"_path", temp_dir_path}, {"__tostring", temp_dir_path},
+    {"__concat", temp_dir_concat}, {NULL, NULL}};
   static const neap_Async ops[] = {{"_gone", temp_dir_gone}, {NULL, NULL}};
   neap_class_new(L, &temp_dir_class, methods, ops);
 }

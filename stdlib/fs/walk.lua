@@ -53,11 +53,20 @@ end
 
 Iterator.__close = Iterator.close
 
+-- A list that a for loop may go through like the iterator that gave it.
+local function callable(list)
+  local at
+  return setmetatable(list, {__call = function(_, _, last)
+    at = last == nil and 1 or at + 1
+    return list[at]
+  end})
+end
+
 local async function rest(self)
   local _ <close> = self
   local list = {}
   for item in self do list[#list + 1] = item end
-  return list
+  return callable(list)
 end
 
 Iterator.__await = rest

@@ -217,10 +217,41 @@ local function step(self)
   self.at = self.at + 4
 end
 
-async function Watcher:next()
+local function start(self)
+  local number = add(self, self.path, MASK) -- first, as its error says so
+  self.directory = (await core.stat(self.path)).type == "directory"
+  self.watches[number] = {
+    path = self.path, directory = self.directory, root = true, found = {},
+  }
+  if self.recursive and self.directory then add_all(self) end
+end
+
+-- One that cannot begin is of no use.
+local function begin(self)
+  self.stepping = true
+  local _ <close> = asyncio.defer(function()
+    self.stepping = false
+    if not self.begun then self:close() end
+  end)
+  start(self)
+  self.begun = true
+end
+
+local function alone(self)
   if self.stepping then
     arguments.misuse("next", "another task is waiting for events")
   end
+end
+
+async function Watcher:__await()
+  alone(self)
+  if not self.begun then begin(self) end
+  return self
+end
+
+async function Watcher:next()
+  alone(self)
+  if not self.begun then begin(self) end
   while #self.queue == 0 and not self.ended do
     self.stepping = true
     local _ <close> = asyncio.defer(function() self.stepping = false end)
@@ -290,36 +321,21 @@ Watcher.__close = Watcher.close
 
 -- == Making one =========================================================
 
-local function start(self)
-  local number = add(self, self.path, MASK) -- first, as its error says so
-  self.directory = (await core.stat(self.path)).type == "directory"
-  self.watches[number] = {
-    path = self.path, directory = self.directory, root = true, found = {},
-  }
-  if self.recursive and self.directory then add_all(self) end
-end
-
 --- async fs.watch(path [, options]) -> Watcher
 --
 -- Watches a file, or a directory and what is directly in it, from the moment
 -- it returns. The option `recursive` watches all directories below as well,
 -- those that are made later included (false), but for those that we may not
 -- read. Watching needs Linux; elsewhere this is an OSError with the code
--- `"ENOSYS"`.
-local async function watch(path, options)
+-- `"ENOSYS"`. Without `await`, as in `for event in fs.watch(path) do`, it
+-- begins when the first event is asked for.
+local function watch(path, options)
   check.path(path, "watch", "path")
   options = arguments.options("watch", options, {recursive = arguments.boolean})
-  local self = setmetatable({
+  return setmetatable({
     path = path, recursive = options.recursive, handle = core.watch(path),
     watches = {}, queue = {}, raw = {}, at = 1,
   }, Watcher)
-  local started = false
-  local _ <close> = asyncio.defer(function()
-    if not started then self:close() end
-  end)
-  start(self)
-  started = true
-  return self
 end
 
 return watch

@@ -968,9 +968,9 @@ typedef struct neap_Class {
  * Registers the class: makes its metatable with `methods` (plain C
  * functions, may be NULL), `async` ones (may be NULL), close, closed,
  * __close, __gc, __name, __tostring and __index. Methods that are called
- * __await or __tostring are metamethods. Pushes the method table, so that a
- * Lua half can add to it; a script cannot reach the metatable. Calling it
- * again pushes the same table.
+ * __await, __concat or __tostring are metamethods. Pushes the method table, so
+ * that a Lua half can add to it; a script cannot reach the metatable. Calling
+ * it again pushes the same table.
  */
 struct luaL_Reg;
 NEAP_API void neap_class_new(lua_State *L, const neap_Class *cls,

@@ -76,6 +76,12 @@ test("options have the right type", async function()
   mistake("chmod: mode must be", fs.chmod, "a")
   mistake("chmod: mode must be an integer or octal digits, not 1.5",
     fs.chmod, "a", 1.5)
+  for _, digits in ipairs {"644", "600", "755", "777"} do
+    mistake(("chmod: mode is %s, which is %o octal: write it as %q"):format(
+      digits, digits, digits), fs.chmod, "a", tonumber(digits))
+  end
+  mistake("mkdir: mode is 700, which is 1274 octal", fs.mkdir, "a",
+    {mode = 700})
   mistake("chmod: unknown option 'x'", fs.chmod, "a", "644", {x = 1})
   mistake("remove: recursive must be a boolean", fs.remove, "a",
     {recursive = "yes"})

@@ -258,3 +258,21 @@ test("a loop that is left closes its directories", async function()
     await asyncio.sleep(0.002)
   until #await fs.scandir "/proc/self/fd" <= before
 end)
+
+test("a loop goes through a list of the rest as well", async function()
+  local dir <close> = await fs.temp_dir()
+  for i = 1, 3 do await fs.write_file(dir:path(tostring(i)), "") end
+  local names = {}
+  for entry in await fs.scandir(dir:path()) do
+    names[#names + 1] = entry.name
+  end
+  equal(sorted(names), {"1", "2", "3"})
+  local list = await fs.glob(dir .. "/*")
+  for _ in list do break end
+  local n = 0
+  for path in list do
+    n = n + 1
+    equal(path, list[n])
+  end
+  equal(n, 3)
+end)

@@ -18,6 +18,10 @@ test("names are made of prefix and suffix", async function()
   assert(dir:path():find "/test%-%w+%.d$", dir:path())
   equal(tostring(dir), dir:path())
   equal(dir:path "a", tostring(dir) .. "/a")
+  equal(dir .. "/a", dir:path "a")
+  equal("x" .. dir .. 1, "x" .. dir:path() .. "1")
+  expect_error("attempt to concatenate a table value",
+    function() return dir .. {} end)
   local file <close> = await fs.temp_file {
     dir = dir:path(), prefix = "", suffix = ".txt",
   }

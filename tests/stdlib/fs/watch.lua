@@ -202,8 +202,36 @@ test("the removed root ends it", async function()
   equal(await watcher:next(), nil)
 end)
 
+test("a watcher that is not awaited begins with the loop", async function()
+  local dir <close> = await fs.temp_dir()
+  local watcher <close> = fs.watch(dir:path())
+  local types = {}
+  local task = asyncio.create_task((async function()
+    for event in watcher do
+      types[#types + 1] = event.type
+      if event.type == "removed" then break end
+    end
+  end)())
+  while #types == 0 do
+    await fs.write_file(dir:path "a", "")
+    await asyncio.sleep(0.001)
+  end
+  await fs.remove(dir:path "a")
+  await task
+  equal(await watcher, watcher)
+  local ok, e = pcall(function() for _ in fs.watch "/none" do end end)
+  assert(not ok and e.code == "ENOENT")
+end)
+
+test("watchers begin together", async function()
+  local one, two = await asyncio.gather(fs.watch "/tmp", fs.watch "/")
+  one:close()
+  two:close()
+end)
+
 test("nothing to watch", async function()
-  local e = expect_error(asyncio.OSError, fs.watch, "/none")
+  local e = expect_error(asyncio.OSError,
+    function() await fs.watch "/none" end)
   equal(e.code, "ENOENT")
   equal(e.path, "/none")
   equal(e.message, "watch /none: no such file or directory")
