@@ -500,18 +500,25 @@ static void wait_detail(const neap_Wait *w, char *text, size_t size) {
 }
 
 static int wait_done(lua_State *L, int status) {
-  if (status < 0) return neap_fail(L, status, "wait");
+  if (status < 0) return neap_fail(L, status, "%s", lua_tostring(L, 2));
   return outcome_push(L, child_check(L));
 }
 
-/* child:wait() -> status or nil, signal or nil */
+/* child:wait(name) -> status or nil, signal or nil. `name` is what the script
+ * has called ("wait"). */
 static int child_wait(lua_State *L) {
   Child *c = child_check(L);
+  const char *name;
   Waiter *w;
-  lua_settop(L, 1);
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_pushliteral(L, "wait");
+    lua_replace(L, 2);
+  }
+  name = luaL_checkstring(L, 2);
   if (c->pid > 0 && !c->running) return outcome_push(L, c);
   if (neap_handle_closed(&c->handle))
-    return neap_misuse(L, "wait", "the Process is closed");
+    return neap_misuse(L, name, "the Process is closed");
   w = waiter_new(L);
   w->wait.what = "wait";
   w->wait.detail = wait_detail;

@@ -74,7 +74,10 @@ local spawn_options = {
   pty = arguments.boolean, rows = dimension, cols = dimension,
 }
 
+local function of_spawn() return "is an option of spawn" end
+
 local run_options = {
+  detached = of_spawn, pty = of_spawn, rows = of_spawn, cols = of_spawn,
   stdin = stream, stdout = stream, stderr = error_stream,
   cwd = arguments.name, env = arguments.table, new_group = arguments.boolean,
   user = account, group = account,
@@ -183,8 +186,8 @@ local function open_streams(self, program)
   end
 end
 
-local function start(name, argv, options)
-  local list = arguments_of(name, argv)
+-- `list` is what arguments_of gave.
+local function start(name, list, options)
   local spec = {
     argv = list, paths = paths_of(list[1], options.env),
     env = environment_of(name, options.env), cwd = options.cwd,
@@ -243,8 +246,9 @@ end
 --
 -- `await process.spawn(...)` may be written as well.
 function process.spawn(argv, options)
+  local list = arguments_of("spawn", argv)
   options = arguments.options("spawn", options, spawn_options)
-  return start("spawn", argv, options)
+  return start("spawn", list, options)
 end
 
 local function check_self(self, name)
@@ -311,24 +315,22 @@ function Process:close()
   close_streams(self)
 end
 
-local function wait_for(child) return await child:wait() end
+local function wait_for(child) return await child:wait "stop" end
 
 local function wait_within(child, seconds)
   local _ <close> = asyncio.timeout(seconds)
-  return await child:wait()
+  return wait_for(child)
 end
 
 -- SIGTERM, and SIGKILL when the time is over or the task cancelled.
 local function stop(child, grace)
-  if child:closed() then return await child:wait() end
+  if child:closed() then return wait_for(child) end
   child:_ending()
   child:kill("SIGTERM")
   local ok, e = asyncio.catch(wait_within, child, grace)
-  if ok then return await child:wait() end
+  if ok then return wait_for(child) end
   child:kill("SIGKILL")
-  if asyncio.iserror(e, asyncio.TimeoutError) then
-    return await child:wait()
-  end
+  if asyncio.iserror(e, asyncio.TimeoutError) then return wait_for(child) end
   asyncio.catch(wait_for, child)
   error(e, 0)
 end
@@ -474,7 +476,7 @@ end
 --
 -- The run is over when the program has ended and what it wrote is read to the
 -- end: a program that it left behind, and that has its output, delays that.
--- Options, beside those of `spawn`:
+-- Options, beside those of `spawn` but `pty` and `detached`:
 --
 -- - `input`: a string for its standard input, which is then closed. Without it
 --   (and without `stdin`) there is nothing to read.
@@ -503,11 +505,12 @@ end
 -- --> nil	SIGKILL
 -- ```
 async function process.run(argv, options)
+  local list = arguments_of("run", argv)
   options = arguments.options("run", options, run_options)
   local seconds, grace = options.timeout, options.grace or GRACE
   if seconds == math.huge then seconds = nil end
   local all = streams_of(options)
-  local child, captured = start("run", argv, all), {}
+  local child, captured = start("run", list, all), {}
   if all.stdout == "pipe" then captured.stdout = {} end
   if all.stderr == "pipe" then captured.stderr = {} end
   local function stop_it() stop_hearing(child, grace, captured) end
@@ -548,6 +551,7 @@ async function Signals:next()
 end
 
 Signals.__call = function(self) return await self:next() end
+Signals.__await = itself -- `for name in await process.signals(...)`
 
 function Signals:close()
   if self._closed then return end

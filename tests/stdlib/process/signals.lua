@@ -182,3 +182,11 @@ test("mistakes are told at the caller's line", async function()
     "SIGTERM")
   expect_error("unknown signal 'x'", loop.remove_signal_handler, loop, "x")
 end)
+
+test("await before signals is right too", async function()
+  local task = asyncio.create_task((async function()
+    for name in await process.signals "SIGUSR1" do return name end
+  end)())
+  loop:call_soon(send, "SIGUSR1")
+  equal(await task, "SIGUSR1")
+end)
