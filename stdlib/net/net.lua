@@ -193,10 +193,15 @@ end
 -- Clients with `tls=true` share one.
 function net.tls_context(options) return tls().new_context(options) end
 
+-- Checks for an option that there must not be beside another.
+local function excluded_by(other)
+  return function() return "and " .. other .. " exclude each other" end
+end
+
 local tcp_options = {
   timeout = arguments.seconds, nodelay = arguments.boolean, tls = tls_options,
   server_hostname = arguments.name, family = address_family,
-  servers = server_list,
+  servers = server_list, path = excluded_by "host",
 }
 local host_options = {host = arguments.name, port = remote_port}
 for name, check in pairs(tcp_options) do host_options[name] = check end
@@ -204,6 +209,9 @@ local path_options = {
   path = socket_path, timeout = arguments.seconds, tls = tls_options,
   server_hostname = arguments.name,
 }
+for _, name in ipairs {"host", "port", "nodelay", "family", "servers"} do
+  path_options[name] = excluded_by "path"
+end
 
 local function unless_connected(stream)
   return asyncio.defer(function(e) if e ~= nil then stream:close() end end)
@@ -306,6 +314,9 @@ local function connect(options)
   return within(text_of(options), seconds, f, options)
 end
 
+-- Whom a stream without TLS is connected with, should it get that later.
+local hosts = setmetatable({}, {__mode = "k"})
+
 -- connect(host, port [, options]) or connect{path=} -> the table of options
 local function connect_arguments(host, port, options)
   if type(host) == "table" then return host end
@@ -351,7 +362,9 @@ async function net.connect(host, port, options)
   if options.server_hostname and options.tls == nil then
     misuse("connect", "server_hostname without tls")
   end
-  return connect(options)
+  local stream = connect(options)
+  if not options.tls then hosts[stream] = options.host end
+  return stream
 end
 
 -- == Streams ============================================================
@@ -361,10 +374,11 @@ end
 -- Turns a stream that is connected by whatever means into a TLS stream, from
 -- its next byte on (STARTTLS and the like), and returns after the handshake.
 -- `server_side=true` is for the server. Besides the options above: `timeout`
--- (30 seconds) and `context`, a context instead of what it is made of. If it
+-- (30 seconds) and `context`, a context instead of what it is made of. The
+-- `server_hostname` need not be given if `net.connect` was given a host. If it
 -- fails, the stream is closed.
 async function Stream:start_tls(options)
-  return tls().start(self, options)
+  return tls().start(self, options, hosts[self])
 end
 
 --- async stream:handshake()
@@ -456,6 +470,9 @@ local listen_path_options = {
   path = socket_path, backlog = backlog_size, tls = tls_options,
   max_connections = at_least_one,
 }
+for _, name in ipairs {"host", "port", "reuse_port", "nodelay"} do
+  listen_path_options[name] = excluded_by "path"
+end
 
 local function listen_path(options)
   arguments.options("listen", options, listen_path_options)

@@ -27,8 +27,8 @@ end
 check.ca, check.cert, check.key = text, text, text
 
 function check.server_hostname(value)
-  local complaint = text(value)
-  if not complaint and value:find "[%z%s]" then
+  local complaint = arguments.name(value)
+  if not complaint and value:find "%s" then
     complaint = ("'%s' is no name"):format(value)
   end
   return complaint
@@ -278,14 +278,16 @@ local function start_context(options)
   return tls.context("start_tls", context, server)
 end
 
--- stream:start_tls(options)
-function tls.start(stream, options)
+-- stream:start_tls(options); `host` is whom it was connected with, if it was
+function tls.start(stream, options, host)
   if is_context(options) then options = {context = options} end
   arguments.check("start_tls", "options", options, arguments.table)
   arguments.options("start_tls", options, for_start)
   local context, hostname = start_context(options), options.server_hostname
   if hostname and facts[context].server then
     misuse("start_tls", "server_hostname is for clients")
+  elseif not facts[context].server then
+    hostname = hostname or host
   end
   local ok, at = pcall(stream.peername, stream)
   local where = ok and (at.path or at.port) or nil

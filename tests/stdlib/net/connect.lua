@@ -100,8 +100,10 @@ test("wrong arguments are named, with the caller's line", async function()
   wrong("connect: path is empty", net.connect, {path = ""})
   wrong("connect: path is longer than 107 bytes",
     net.connect, {path = ("x"):rep(108)})
-  wrong("connect: unknown option 'port'",
+  wrong("connect: port and path exclude each other",
     net.connect, {path = "x", port = 1})
+  wrong("connect: path and host exclude each other",
+    net.connect, "127.0.0.1", 1, {path = "x"})
   wrong("resolve: host is empty", net.resolve, "")
   wrong("resolve: host must be a string, not nil", net.resolve)
 end)

@@ -352,7 +352,10 @@ test("wrong arguments are named, with the caller's line", async function()
   wrong("listen: path is longer than 107 bytes",
     net.listen, {path = ("x"):rep(200)})
   wrong("listen: path has a NUL", net.listen, {path = "a\0b"})
-  wrong("listen: unknown option 'port'", net.listen, {path = "x", port = 5})
+  for _, name in ipairs {"host", "port", "reuse_port", "nodelay"} do
+    wrong("listen: " .. name .. " and path exclude each other", net.listen,
+      {path = "x", [name] = 5})
+  end
   local server <close> = net.listen{}
   wrong("serve: handler must be a function, not nil", server.serve, server)
 end)

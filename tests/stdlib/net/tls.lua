@@ -498,6 +498,26 @@ test("start_tls turns any stream into TLS", async function()
   await serving
 end)
 
+test("start_tls knows whom connect was told", async function()
+  local server <close> = net.listen{host = "0.0.0.0"}
+  local serving = asyncio.create_task(server:serve(async function(conn)
+    await conn:start_tls(identity("good", {server_side = true}))
+    await conn:write("secret")
+    await conn:read_all()
+  end))
+  local port = server:sockname().port
+  local conn <close> = await net.connect("localhost", port)
+  await conn:start_tls(trust)
+  equal(conn:tls_info().server_hostname, "localhost")
+  equal(await conn:read(), "secret")
+  await conn:shutdown()
+  local other <close> = await net.connect("127.0.0.2", port)
+  local e = expect_error(asyncio.TLSError, other.start_tls, other, trust)
+  equal(e.code, "IP_ADDRESS_MISMATCH")
+  server:close()
+  await serving
+end)
+
 test("what was read ahead of start_tls belongs to TLS", async function()
   local a <close>, b = net.pair()
   local _ <close> = b
