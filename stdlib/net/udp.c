@@ -21,8 +21,8 @@
 
 #define BURST 64 /* datagrams in a row without waiting */
 
-/* A task that waits to send. Those who stopped waiting stay in the list
- * until the socket is ready. */
+/* A task that waits to send, in the order in which they came. Those who
+ * stopped waiting stay in the list until the socket is ready. */
 typedef struct Sender {
   neap_Wait wait;
   struct Sender *next;
@@ -32,7 +32,7 @@ typedef struct Udp {
   neap_Handle handle; /* first */
   uv_poll_t poll;
   neap_Wait receiver;
-  Sender *senders;
+  Sender *senders, **last; /* what points to none behind them */
   np_Net *net;
   int fd, is_open;
   int connected; /* sends to its peer alone */
@@ -57,6 +57,12 @@ static int watch(Udp *u) {
     err = uv_poll_start(&u->poll, events, on_ready);
   if (err == 0) u->polling = events;
   return err;
+}
+
+static void sender_add(Udp *u, Sender *w) {
+  if (u->senders == NULL) u->last = &u->senders;
+  *u->last = w;
+  u->last = &w->next;
 }
 
 static void senders_wake(Udp *u, int status) {
@@ -162,8 +168,7 @@ static int send_wait(lua_State *L, Udp *u) {
   int err;
   if (w == NULL) return neap_fail(L, UV_ENOMEM, "send");
   w->wait.what = "send";
-  w->next = u->senders;
-  u->senders = w;
+  sender_add(u, w);
   err = watch(u);
   if (err < 0) return neap_fail(L, err, "send");
   return neap_await(L, &w->wait, send_done);
@@ -197,6 +202,7 @@ static int udp_send(lua_State *L) {
                                (int)luaL_checkinteger(L, 4), &name);
     if (to_size == 0) return send_fail(L, EINVAL);
   }
+  if (u->senders != NULL) return send_wait(L, u); /* they are before us */
   do n = sendto(u->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, to, to_size);
   while (n < 0 && errno == EINTR);
   if (n >= 0) return 0;
