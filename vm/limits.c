@@ -196,7 +196,8 @@ void np_limits_stop(neap_Vm *vm, int what) {
   l->left = l->step + GRACE;
 }
 
-void np_limits_spend(neap_Vm *vm, int what) {
+/* Ends all that the machine does: nothing new begins. */
+static void spend(neap_Vm *vm, int what) {
   np_Limits *l = vm->limits;
   if (l->spent != NP_STOP_NONE) return;
   l->spent = what;
@@ -217,7 +218,7 @@ static void look(lua_State *L) {
   what = exceeded(vm, L);
   if (what == NP_STOP_NONE) return;
   if (what == NP_STOP_INSTRUCTIONS || what == NP_STOP_SECONDS)
-    np_limits_spend(vm, what);
+    spend(vm, what);
   np_limits_stop(vm, what);
   np_limits_raise(L);
 }
@@ -336,7 +337,7 @@ static void on_life(neap_Vm *vm, neap_Timer *timer) {
     else if (most - age < next) next = most - age;
   }
   if (vm->nlive > 0 && alarm_after(vm, now, next) < 0)
-    np_limits_spend(vm, NP_STOP_TASK_LIFE_SECONDS);
+    spend(vm, NP_STOP_TASK_LIFE_SECONDS);
 }
 
 int np_limits_born(neap_Vm *vm, uint32_t *born) {
@@ -390,7 +391,7 @@ void neap_handle_count(lua_State *L, neap_Handle *h, int kind) {
 
 static void on_late(neap_Vm *vm, neap_Timer *timer) {
   (void)timer;
-  np_limits_spend(vm, NP_STOP_FINISH_SECONDS);
+  spend(vm, NP_STOP_FINISH_SECONDS);
 }
 
 void np_limits_finish(neap_Vm *vm) {
@@ -399,7 +400,7 @@ void np_limits_finish(neap_Vm *vm) {
   l->timer.fire = on_late;
   if (neap_timer_start(vm, &l->timer, uv_hrtime() + (uint64_t)
                        (l->max.finish_seconds * 1e9)) < 0)
-    np_limits_spend(vm, NP_STOP_FINISH_SECONDS);
+    spend(vm, NP_STOP_FINISH_SECONDS);
 }
 
 void np_limits_finished(neap_Vm *vm) {

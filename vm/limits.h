@@ -86,9 +86,6 @@ void np_limits_stop(neap_Vm *vm, int what);
 /* `status`, or NEAP_ELIMIT if a limit has ended the task. */
 int np_limits_status(const np_Future *f, int status);
 
-/* Ends all that the machine does: nothing new begins. */
-void np_limits_spend(neap_Vm *vm, int what);
-
 /* Clean-up at the end begins: it has its own time. */
 void np_limits_finish(neap_Vm *vm);
 void np_limits_finished(neap_Vm *vm);

@@ -111,7 +111,6 @@ int np_reserve(neap_Vm *vm) {
 }
 
 static void run_turn(neap_Vm *vm, size_t n) {
-  vm->turns++;
   while (n-- > 0) {
     np_Node *node = np_ring_pop(&vm->ready);
     node->run(vm, node);

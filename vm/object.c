@@ -284,7 +284,8 @@ static uint32_t name_of(lua_State *L, int index) {
   return np_number(L);
 }
 
-void np_co_describe(lua_State *L, int index) {
+/* Pushes "fetch (app.lua:12)". */
+static void describe(lua_State *L, int index) {
   const np_Co *co = lua_touserdata(L, index);
   lua_getiuservalue(L, index, 1);
   np_async_name(L, lua_gettop(L));
@@ -310,7 +311,7 @@ void np_co_claim(lua_State *L, int index) {
   claimed = np_co_claim_new(L);
   lua_pop(L, 1);
   if (claimed) return;
-  np_co_describe(L, index);
+  describe(L, index);
   np_error(L, "cannot await coroutine object %s again: it was awaited or "
            "given to a task already", lua_tostring(L, -1));
 }
@@ -365,7 +366,7 @@ static void co_check(lua_State *L, int index) {
 
 static int co_tostring(lua_State *L) {
   co_check(L, 1);
-  np_co_describe(L, 1);
+  describe(L, 1);
   lua_pushfstring(L, "coroutine object %s", lua_tostring(L, -1));
   return 1;
 }
@@ -374,7 +375,7 @@ static int co_tostring(lua_State *L) {
 int np_co_misuse(lua_State *L) {
   int index = np_co_test(L, 1) != NULL ? 1 : 2;
   co_check(L, index);
-  np_co_describe(L, index);
+  describe(L, index);
   return np_error(L, "attempt to %s coroutine object %s: did you forget "
                   "await?", lua_tostring(L, lua_upvalueindex(1)),
                   lua_tostring(L, -1));

@@ -10,6 +10,7 @@
 #define DEEPEST 220
 
 static void block(np_Parser *p);
+static void expression(np_Parser *p, np_Span name);
 
 /* == np_Parser: tokens ==================================================== */
 
@@ -101,7 +102,7 @@ static void table(np_Parser *p) {
   while (!np_parse_at(p, '}') && !p->failed) {
     np_Span name = {0, 0};
     if (np_parse_accept(p, '[')) {
-      np_parse_expression(p, name);
+      expression(p, name);
       np_parse_expect(p, ']');
       np_parse_expect(p, '=');
     } else if (np_parse_at(p, T_NAME) && np_parse_look(p)->type == '=') {
@@ -109,15 +110,15 @@ static void table(np_Parser *p) {
       np_parse_next(p);
       np_parse_next(p);
     }
-    np_parse_expression(p, name);
+    expression(p, name);
     if (!np_parse_accept(p, ',') && !np_parse_accept(p, ';')) break;
   }
   np_parse_expect(p, '}');
 }
 
 void np_parse_expressions(np_Parser *p, np_Span name) {
-  np_parse_expression(p, name);
-  while (np_parse_accept(p, ',')) np_parse_expression(p, (np_Span){0, 0});
+  expression(p, name);
+  while (np_parse_accept(p, ',')) expression(p, (np_Span){0, 0});
 }
 
 /* The arguments of a call; gives 1 if they are `()`. */
@@ -163,7 +164,7 @@ static void suffixes(np_Parser *p, np_Operand *o, np_Call *call) {
         break;
       case '[':
         np_parse_next(p);
-        np_parse_expression(p, (np_Span){0, 0});
+        expression(p, (np_Span){0, 0});
         np_parse_expect(p, ']');
         o->ending = NP_E_INDEX;
         o->dotted = 0;
@@ -182,7 +183,7 @@ void np_parse_suffixed(np_Parser *p, np_Operand *o, np_Call *call) {
   o->start = p->token.start;
   o->last_name = (np_Span){p->token.start, p->token.end};
   if (np_parse_accept(p, '(')) {
-    np_parse_expression(p, (np_Span){0, 0});
+    expression(p, (np_Span){0, 0});
     np_parse_expect(p, ')');
     o->ending = NP_E_GROUP;
     o->dotted = 0;
@@ -218,7 +219,11 @@ static void simple_expression(np_Parser *p, np_Span name) {
   }
 }
 
-void np_parse_expression(np_Parser *p, np_Span name) {
+/*
+ * An expression; precedence does not matter here. `name` is what it is given
+ * to, if that is plain.
+ */
+static void expression(np_Parser *p, np_Span name) {
   if (np_parse_enter(p)) {
     for (;;) {
       while (at_unary(p)) {
@@ -237,7 +242,7 @@ void np_parse_expression(np_Parser *p, np_Span name) {
 /* == np_Parser: statements ================================================ */
 
 static void condition(np_Parser *p) {
-  np_parse_expression(p, (np_Span){0, 0});
+  expression(p, (np_Span){0, 0});
 }
 
 static void if_statement(np_Parser *p) {
@@ -261,10 +266,10 @@ static void for_statement(np_Parser *p) {
   np_parse_next(p);
   np_parse_expect(p, T_NAME);
   if (np_parse_accept(p, '=')) {
-    np_parse_expression(p, (np_Span){0, 0});
+    expression(p, (np_Span){0, 0});
     np_parse_expect(p, ',');
-    np_parse_expression(p, (np_Span){0, 0});
-    if (np_parse_accept(p, ',')) np_parse_expression(p, (np_Span){0, 0});
+    expression(p, (np_Span){0, 0});
+    if (np_parse_accept(p, ',')) expression(p, (np_Span){0, 0});
   } else {
     while (np_parse_accept(p, ',')) np_parse_expect(p, T_NAME);
     np_parse_expect(p, T_IN);

@@ -95,12 +95,6 @@ void np_parse_leave(np_Parser *p);
 /* Parameters and body of a function, from `(` to `end`. */
 void np_parse_body(np_Parser *p);
 
-/*
- * An expression; precedence does not matter here. `name` is what it is given
- * to, if that is plain.
- */
-void np_parse_expression(np_Parser *p, np_Span name);
-
 /* One or more of them; the name is for the first. */
 void np_parse_expressions(np_Parser *p, np_Span name);
 

@@ -139,8 +139,6 @@ enum {
                             that, so it cannot be taken back */
 };
 
-/* What a wake and the step after it need comes first, in one line of the
- * processor's cache. */
 /* What lies at the bottom of a task's stack; then its function, arguments. */
 enum { NP_TASK_HANDLER = 1, NP_TASK_TABLE, NP_TASK_BODY };
 
@@ -266,7 +264,7 @@ struct neap_Vm {
   uv_loop_t *loop;
   np_Ring ready;
   np_Heap timers;
-  uint64_t turns, parks;
+  uint64_t parks;
   neap_Task *current;   /* the task that runs now */
   lua_State *running;   /* the Lua thread that runs now */
   np_Resume *resumes;   /* coroutine.resume's in progress, innermost first */
@@ -770,9 +768,6 @@ int np_co_take(lua_State *L, int index);
 /* Pops all above `base`. The coroutine objects among them, and those that
  * were given to these, are not reported if nobody awaits them. */
 void np_co_excuse(lua_State *L, int base);
-
-/* Pushes "fetch (app.lua:12)". */
-void np_co_describe(lua_State *L, int index);
 
 /* Reports those that were collected new, or at the end `all` that are new. */
 void np_co_lost(lua_State *L, int all);

@@ -43,9 +43,6 @@ int np_fs_stat_done(lua_State *L, int status);
 /* path.c: the name of a kind of file, by the bits of its mode. */
 const char *np_fs_type(unsigned mode);
 
-/* path.c: a string out of job->data and job->size. */
-int np_fs_string_done(lua_State *L, int status);
-
 /* tree.c: removes `path` with all that is in it; 0 or a code. */
 int np_fs_remove_tree(const char *path, const atomic_int *stop);
 

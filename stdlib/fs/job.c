@@ -61,7 +61,7 @@ np_Job *np_job_bare(neap_Vm *vm, const char *name, void (*run)(np_Job *),
   return job;
 }
 
-void np_job_free(np_Job *job) {
+static void job_free(np_Job *job) {
   if (job->discard != NULL) job->discard(job);
   free(job->data);
   (void)neap_memory_count(job->vm, &job->counted, 0); /* cannot fail */
@@ -130,7 +130,7 @@ static void end(np_Job *job) {
   job->state = ENDED;
   if (file != NULL) np_file_leave(job);
   (void)neap_wake(&job->wait, 0);
-  if (job->orphan) np_job_free(job);
+  if (job->orphan) job_free(job);
   if (file != NULL) np_file_next(file);
   neap_request_end(vm);
 }
@@ -233,7 +233,7 @@ void np_job_drop(lua_State *L, int index) {
   if (job->state == WAITING || job->state == RUNNING)
     job->orphan = 1;
   else
-    np_job_free(job);
+    job_free(job);
 }
 
 np_Job *np_job_get(lua_State *L, int status) {

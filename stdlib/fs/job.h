@@ -85,9 +85,6 @@ np_Job *np_job_bare(neap_Vm *vm, const char *name, void (*run)(np_Job *),
 /* Starts a bare job. It frees itself when it has ended. */
 void np_job_send(np_Job *job);
 
-/* Frees a bare job that was not sent. */
-void np_job_free(np_Job *job);
-
 /* == In the queue of a file: see file.c =============================== */
 
 /* Starts a job that its file has kept back until now. */

@@ -241,7 +241,7 @@ static void run_realpath(np_Job *job) {
   take_string(job, &req);
 }
 
-int np_fs_string_done(lua_State *L, int status) {
+static int string_done(lua_State *L, int status) {
   np_Job *job = np_job_check(L, status);
   if (job->data != NULL) lua_pushlstring(L, job->data, job->size);
   else lua_pushstring(L, job->path);
@@ -254,8 +254,7 @@ static int string_of(lua_State *L, const char *name, void (*run)(np_Job *),
   const char *path;
   np_fs_arguments(L, name, 1);
   path = np_fs_permitted(L, 1, name, "path", may);
-  return np_job_await(L, np_job_new(L, name, run, path, NULL),
-                      np_fs_string_done);
+  return np_job_await(L, np_job_new(L, name, run, path, NULL), string_done);
 }
 
 /**
