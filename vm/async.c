@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vm.h"
+#include "async.h"
+#include "error.h"
+#include "future.h"
 
 static const char prelude[] =
   "local begin, object, callee, calls = ...\n"

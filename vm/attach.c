@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm.h"
+#include "async.h"
+#include "future.h"
+#include "load.h"
+#include "loop.h"
+#include "task.h"
 
 /* == Threads that are there already ==================================== */
 

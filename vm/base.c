@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "async.h"
+#include "error.h"
 #include "limits.h"
 #include "permit.h"
+#include "task.h"
 
 /* == Protected calls ================================================== */
 

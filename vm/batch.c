@@ -9,7 +9,10 @@
  * made (np_batch_show). Order and numbers are what they would be for as many
  * calls of create_task.
  */
+#include "future.h"
 #include "limits.h"
+#include "loop.h"
+#include "task.h"
 
 /* == Sinks ============================================================ */
 

@@ -10,7 +10,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "async.h"
+#include "error.h"
+#include "future.h"
 #include "limits.h"
+#include "loop.h"
+#include "task.h"
 
 typedef struct neap_Callback {
   np_Link link; /* first */

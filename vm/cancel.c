@@ -8,7 +8,10 @@
  */
 #include <string.h>
 
+#include "future.h"
 #include "limits.h"
+#include "loop.h"
+#include "task.h"
 
 /* Gives the error on top the message that the request came with. */
 static void set_message(lua_State *L, neap_Task *t) {

@@ -5,7 +5,8 @@
  * one refers to. A finalizer would be told at once, but one that is called at
  * the end of a full stack spoils Lua's message of that.
  */
-#include "vm.h"
+#include "async.h"
+#include "loop.h"
 
 /*
  * Lua begins a collection when the heap has doubled. A small one doubles with

@@ -10,7 +10,12 @@
  */
 #include <lualib.h>
 
+#include "async.h"
+#include "error.h"
+#include "future.h"
 #include "limits.h"
+#include "loop.h"
+#include "task.h"
 
 static lua_State *check_thread(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);

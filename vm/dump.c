@@ -6,7 +6,12 @@
  */
 #include <string.h>
 
+#include "async.h"
+#include "error.h"
+#include "future.h"
 #include "limits.h"
+#include "loop.h"
+#include "task.h"
 
 void np_task_name_push(lua_State *L, neap_Task *t) {
   if (t->future == NULL) { /* it has none of its own */

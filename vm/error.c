@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "error.h"
 #include "limits.h"
 
 #ifdef __GLIBC__

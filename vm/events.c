@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm.h"
+#include "error.h"
+#include "loop.h"
+#include "task.h"
 
 typedef struct Event {
   struct Event *next;

@@ -7,7 +7,10 @@
  */
 #include <string.h>
 
-#include "vm.h"
+#include "error.h"
+#include "future.h"
+#include "loop.h"
+#include "task.h"
 
 /* == Links ============================================================ */
 

@@ -8,7 +8,12 @@
  */
 #include <string.h>
 
+#include "async.h"
+#include "error.h"
+#include "future.h"
 #include "limits.h"
+#include "loop.h"
+#include "task.h"
 
 /* A child that is no task of ours. */
 typedef struct Other {

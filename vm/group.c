@@ -7,7 +7,9 @@
  * cancels the others and the parent. The group is a future, which is done
  * when the list is empty.
  */
-#include "vm.h"
+#include "error.h"
+#include "future.h"
+#include "task.h"
 
 typedef struct Group {
   np_Future f; /* first; user value 1 is the list of errors */

@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "async.h"
+#include "error.h"
 #include "limits.h"
+#include "loop.h"
 
 enum {
   CLOSED = 1, COLLECTED = 2, RELEASED = 4,

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm.h"
+#include "error.h"
 
 #define SLICE_TIME 50000 /* ns, as in loop.c */
 

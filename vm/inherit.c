@@ -5,8 +5,10 @@
  * nothing inside has caught; who awaits the task gets both, and its own
  * handler adds the line that was waiting. No loop and no threads here.
  */
+#include "error.h"
+#include "future.h"
 #include "limits.h"
-#include "vm.h"
+#include "task.h"
 
 /* Pushes "\n\tspawned at FILE:LINE", with the stack if that is known. */
 static void spawn_text(lua_State *L, neap_Task *t) {

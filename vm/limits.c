@@ -16,7 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "future.h"
 #include "limits.h"
+#include "loop.h"
+#include "task.h"
 
 #define COUNT 1000     /* instructions between two looks at the clock */
 #define GRACE 20000    /* instructions of clean-up in a step that was stopped */

@@ -14,8 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "limits.h"
+#include "load.h"
 #include "permit.h"
+#include "task.h"
 #include "translate.h"
 
 /* What the upvalues after _ENV are called, less the prefix. */

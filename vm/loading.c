@@ -10,7 +10,11 @@
  */
 #include <string.h>
 
-#include "vm.h"
+#include "error.h"
+#include "future.h"
+#include "load.h"
+#include "loop.h"
+#include "task.h"
 
 typedef struct Loading {
   np_Future line; /* first: who waits, and is let go at the end */

@@ -9,7 +9,8 @@
  */
 #include <poll.h>
 
-#include "vm.h"
+#include "loop.h"
+#include "task.h"
 
 #define SLICE_NODES 256    /* a poll costs as much as five switches */
 #define SLICE_TIME 50000   /* ns; but I/O must not wait longer than this */

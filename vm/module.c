@@ -10,6 +10,8 @@
 
 #include <lualib.h>
 
+#include "error.h"
+#include "load.h"
 #include "permit.h"
 
 extern const neap_Module neap_module_asyncio[];

@@ -14,7 +14,8 @@
  */
 #include <string.h>
 
-#include "vm.h"
+#include "async.h"
+#include "error.h"
 
 /* Record 0 is the head of the ring of those of new objects, oldest first. The
  * others are in two lists by `next`: those that are free, and those of objects

@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 #include "limits.h"
+#include "loop.h"
+#include "task.h"
 
 /* == On the machine's own thread: the hook ============================ */
 

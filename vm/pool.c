@@ -6,6 +6,7 @@
  * needed for a second is given back to Lua, half at a time.
  */
 #include "limits.h"
+#include "task.h"
 
 /* Makes both arrays, which grow together, one size larger. */
 static int grow(neap_Vm *vm, void **all, size_t item, uint32_t **free_ones,

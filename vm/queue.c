@@ -12,7 +12,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "vm.h"
+#include "error.h"
+#include "future.h"
+#include "loop.h"
+#include "task.h"
 
 enum { GET, PUT, JOIN, LINES };
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "vm.h"
+#include "error.h"
 
 enum {
   MOST_FILE = 4 << 20, /* bytes of a file that are looked through */

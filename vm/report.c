@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm.h"
+#include "error.h"
 
 /* Splits "app.lua:12" into the report's file, kept in `room`, and line. */
 static void set_place(neap_Report *report, const char *where, char *room,

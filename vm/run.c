@@ -7,7 +7,11 @@
  */
 #include <string.h>
 
+#include "async.h"
+#include "error.h"
+#include "future.h"
 #include "limits.h"
+#include "task.h"
 
 /* == Calls ============================================================ */
 

@@ -16,6 +16,7 @@
 #include <lualib.h>
 
 #include "limits.h"
+#include "load.h"
 #include "permit.h"
 
 /* The registry has under this address: what halves have required. */

@@ -7,7 +7,8 @@
  */
 #include <string.h>
 
-#include "vm.h"
+#include "error.h"
+#include "task.h"
 
 uint32_t np_number(lua_State *L) {
   neap_Vm *vm = np_vm(L);

@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm.h"
+#include "async.h"
+#include "error.h"
+#include "future.h"
+#include "loop.h"
+#include "task.h"
 
 /* Appends unless the machine is being freed; 0, or NEAP_ECLOSED. */
 static int submit(np_Inbox *in, np_Post *post) {

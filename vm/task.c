@@ -9,7 +9,12 @@
  */
 #include <string.h>
 
+#include "async.h"
+#include "error.h"
+#include "future.h"
 #include "limits.h"
+#include "loop.h"
+#include "task.h"
 
 /* == Spawning ========================================================= */
 

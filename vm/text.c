@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "error.h"
+#include "future.h"
 #include "limits.h"
 
 /* == Where it was raised =============================================== */

@@ -5,7 +5,9 @@
  * turns that very cancellation into a TimeoutError. Whether the cancellation
  * is the scope's own is decided by counting requests, as asyncio does.
  */
-#include "vm.h"
+#include "error.h"
+#include "loop.h"
+#include "task.h"
 
 enum { ACTIVE, EXPIRING, EXPIRED, LEFT };
 

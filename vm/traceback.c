@@ -10,7 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "async.h"
+#include "error.h"
+#include "future.h"
 #include "limits.h"
+#include "task.h"
 
 #define MAX_FRAMES 30 /* of a traceback; deeper ones lose their middle */
 

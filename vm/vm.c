@@ -8,8 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "async.h"
+#include "error.h"
+#include "future.h"
 #include "limits.h"
+#include "load.h"
+#include "loop.h"
 #include "permit.h"
+#include "task.h"
 
 #define REGISTRY_PLACES 64
 

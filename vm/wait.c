@@ -8,7 +8,10 @@
  */
 #include <string.h>
 
+#include "error.h"
 #include "limits.h"
+#include "loop.h"
+#include "task.h"
 
 int np_yields(lua_CFunction f);
 

@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "vm.h"
+#include "error.h"
+#include "loop.h"
+#include "task.h"
 
 struct np_Watch {
   uv_thread_t thread;

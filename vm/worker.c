@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm.h"
+#include "error.h"
+#include "loop.h"
+#include "task.h"
 
 #define USUAL_THREADS 4
 #define MOST_THREADS 1024
