@@ -131,6 +131,7 @@ static void run_slice(neap_Vm *vm) {
   np_collector_look(vm);
   while (ran < SLICE_NODES && (n = np_ring_count(&vm->ready)) > 0) {
     run_turn(vm, n);
+    if (vm->enough) break;
     ran += n;
     if (ran >= look) {
       uint64_t now = uv_hrtime();

@@ -266,15 +266,28 @@ static int tell_stuck(lua_State *L) {
   return 1;
 }
 
+/* In the turn after the end of what the host waits for, which is the last one
+ * before it has its say, as in asyncio. */
+static void on_awaited(neap_Vm *vm, np_Node *node) {
+  (void)node;
+  vm->enough = 1;
+}
+
 int neap_wait(lua_State *L, int index, int *nresults) {
   neap_Vm *vm = np_vm(L);
   np_Future *f = np_future_check(L, index);
   int told = 0;
   if (np_is_busy(vm))
     return np_error(L, "neap_wait inside of a task or callback");
-  while (f->state == NP_PENDING && !vm->exiting) {
-    if (!told) told = tell_stuck(L);
-    pass(vm);
+  if (f->state == NP_PENDING) {
+    vm->awaited.node.run = on_awaited;
+    np_link(f, &vm->awaited);
+    while (!vm->enough && !vm->exiting) {
+      if (!told) told = tell_stuck(L);
+      pass(vm);
+    }
+    np_unlink(&vm->awaited);
+    vm->enough = 0;
   }
   *nresults = 0;
   if (vm->exiting) {

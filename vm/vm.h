@@ -198,6 +198,8 @@ struct neap_Vm {
   uint64_t armed; /* deadline that `timer` is set to, 0 if none */
   int idling, turning, posted, uv_open;
   int passing;    /* in the middle of a pass of the loop */
+  np_Link awaited; /* in what the host waits for */
+  int enough;      /* that has ended: no further turn */
   int refusing;   /* its host is being told of a misuse */
   int holds; /* who keeps the loop running though libuv knows of nothing */
   np_Node due;       /* fires the timers that are due */
