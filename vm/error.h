@@ -97,7 +97,7 @@ void np_quote_file(lua_State *L, const char *path);
  * blanks around it, or nil. `traceback` (may be NULL) is of the same error. */
 void np_quote(lua_State *L, const char *where, const char *traceback);
 
-/* == report.c, callback.c: what the host is told ======================== */
+/* == report.c, handler.c: what the host is told ========================= */
 
 /* neap_report with the name of the task it is about, with where it happened,
  * "app.lua:12", and with the text of that line; all may be NULL. */

@@ -99,22 +99,9 @@ void np_extra_set_nonnil(lua_State *L, int index, const char *field) {
   else np_extra_set(L, index, field);
 }
 
-/* == Errors that nobody looks at ====================================== */
-
-static void retrieved(lua_State *L, np_Future *f, int index) {
-  if (f->flags & NP_F_RETRIEVED) return;
-  f->flags |= NP_F_RETRIEVED;
-  if (f->state != NP_FAILED) return;
+void np_future_name_push(lua_State *L, int index) {
+  const np_Future *f = lua_touserdata(L, index);
   index = lua_absindex(L, index);
-  np_push(L, f->vm, NP_R_LOST);
-  lua_pushvalue(L, index);
-  lua_pushnil(L);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
-}
-
-/* Pushes the name of the task whose future is at `index`. */
-static void push_name(lua_State *L, np_Future *f, int index) {
   np_extra_get(L, index, "name");
   if (!lua_isnil(L, -1)) return;
   lua_pop(L, 1);
@@ -122,85 +109,6 @@ static void push_name(lua_State *L, np_Future *f, int index) {
     lua_pushfstring(L, "Task-%I", (LUAI_UACINT)f->id);
   else
     lua_pushstring(L, f->flags & NP_F_GATHER ? "gather" : "Future");
-}
-
-void np_future_name_push(lua_State *L, int index) {
-  index = lua_absindex(L, index);
-  push_name(L, lua_touserdata(L, index), index);
-}
-
-/* Reports the error of the future at `index` if it was never looked at. */
-static void report_lost(lua_State *L, int index) {
-  np_Future *f = lua_touserdata(L, index);
-  int top = lua_gettop(L);
-  const char *kind;
-  if (f == NULL || f->flags & NP_F_RETRIEVED) return;
-  retrieved(L, f, index);
-  luaL_checkstack(L, 20, NULL);
-  push_name(L, f, index);
-  lua_getiuservalue(L, index, 1);
-  kind = f->flags & NP_F_TASK ? "task" : "future";
-  lua_pushfstring(L, "error in %s '%s' was never retrieved", kind,
-                  lua_tostring(L, top + 1));
-  np_report_error(L, lua_tostring(L, -1), top + 2, index);
-  lua_settop(L, top);
-}
-
-static int report_this(lua_State *L) {
-  report_lost(L, 1);
-  return 0;
-}
-
-/* __gc of the sentinel of a failed future: an exception handler, and the
- * error's __tostring, are a script's. */
-static int sentinel_gc(lua_State *L) {
-  lua_settop(L, 1);
-  lua_getiuservalue(L, 1, 1);
-  np_finalize(L, report_this);
-  return 0;
-}
-
-/* Reports all failed futures nobody looked at, still referenced or not. */
-void np_report_all_lost(lua_State *L) {
-  int top = lua_gettop(L), i = 0, n;
-  luaL_checkstack(L, 10, NULL);
-  np_push(L, np_vm(L), NP_R_LOST);
-  lua_pushnil(L);
-  if (lua_next(L, top + 1) == 0) {
-    lua_settop(L, top);
-    return;
-  }
-  lua_settop(L, top + 1);
-  lua_newtable(L); /* a copy, since reporting changes the table */
-  lua_insert(L, top + 1);
-  lua_pushnil(L);
-  while (lua_next(L, top + 2) != 0) {
-    lua_pop(L, 1);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, top + 1, ++i);
-  }
-  for (n = i, i = 1; i <= n; i++) {
-    lua_rawgeti(L, top + 1, i);
-    report_lost(L, lua_gettop(L));
-    lua_settop(L, top + 1);
-  }
-  lua_settop(L, top);
-}
-
-void np_future_watch(lua_State *L, np_Future *f, int index) {
-  if (f->flags & NP_F_RETRIEVED) return;
-  index = lua_absindex(L, index);
-  lua_newuserdatauv(L, 0, 1);
-  lua_pushvalue(L, index);
-  lua_setiuservalue(L, -2, 1);
-  np_push(L, f->vm, NP_R_SENTINEL);
-  lua_setmetatable(L, -2);
-  np_extra_set(L, index, "sentinel");
-  np_push(L, f->vm, NP_R_LOST);
-  lua_pushvalue(L, index);
-  lua_pushboolean(L, 1);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
 }
 
 /* == Ending =========================================================== */
@@ -276,7 +184,7 @@ static void push_error(lua_State *L, np_Future *f, int index) {
 void np_future_outcome(lua_State *L, int index) {
   np_Future *f = lua_touserdata(L, index);
   if (f->state != NP_DONE) {
-    retrieved(L, f, index);
+    np_future_retrieved(L, f, index);
     push_error(L, f, index);
   } else {
     lua_getiuservalue(L, index, 1);
@@ -302,7 +210,7 @@ int np_future_values(lua_State *L, int index) {
       return n;
     }
   }
-  retrieved(L, f, index);
+  np_future_retrieved(L, f, index);
   push_error(L, f, index);
   np_extra_get(L, index, "traceback");
   np_extra_get(L, index, "spawned");
@@ -333,10 +241,10 @@ static int await_done(lua_State *L, int status, lua_KContext ctx) {
   t->flags &= (uint16_t)~NP_T_CANCEL_SENT;
   /* An error that a cancel overtakes has still reached who waited for it. */
   if (t->flags & NP_T_MUST_CANCEL && f->state == NP_FAILED)
-    retrieved(L, f, 1);
+    np_future_retrieved(L, f, 1);
   np_resumed(L, t);
   if (sent && f->state != NP_DONE) {
-    retrieved(L, f, 1);
+    np_future_retrieved(L, f, 1);
     push_error(L, f, 1);
     if (f->state == NP_CANCELLED || np_error_is(L, -1, "CancelledError")) {
       np_cancel_push(L, t);
@@ -462,7 +370,7 @@ static int future_exception(lua_State *L) {
     lua_pushnil(L);
     return 1;
   }
-  retrieved(L, f, 1);
+  np_future_retrieved(L, f, 1);
   push_error(L, f, 1);
   return f->state == NP_CANCELLED ? lua_error(L) : 1;
 }
@@ -549,7 +457,7 @@ static int future_tostring(lua_State *L) {
   const char *state = f->task != NULL && f->task == f->vm->current ?
                       "running" : names[f->state];
   if (f->flags & NP_F_TASK) {
-    push_name(L, f, 1);
+    np_future_name_push(L, 1);
     np_site_push(L, f->line, f->source);
     lua_pushfstring(L, "Task '%s' (%s, %s)", lua_tostring(L, -2),
                     lua_tostring(L, -1), state);
@@ -591,8 +499,8 @@ static int task_uncancel(lua_State *L) {
  * task:get_name() -> string
  */
 static int task_get_name(lua_State *L) {
-  np_Future *f = np_future_check(L, 1);
-  push_name(L, f, 1);
+  (void)np_future_check(L, 1);
+  np_future_name_push(L, 1);
   return 1;
 }
 
@@ -600,8 +508,8 @@ static int task_get_name(lua_State *L) {
  * task:set_name(name)
  */
 static int task_set_name(lua_State *L) {
-  np_future_check(L, 1);
-  luaL_checkstring(L, 2);
+  (void)np_future_check(L, 1);
+  (void)luaL_checkstring(L, 2);
   lua_settop(L, 2);
   np_extra_set(L, 1, "name");
   return 0;
@@ -652,7 +560,7 @@ static int copy_outcome(lua_State *L) {
   np_Future *from = np_future_check(L, 1), *to = np_future_check(L, 2);
   lua_settop(L, 2);
   if (to->state != NP_PENDING || from->state == NP_PENDING) return 0;
-  retrieved(L, from, 1);
+  np_future_retrieved(L, from, 1);
   to->flags |= from->flags & NP_F_SINGLE;
   lua_getiuservalue(L, 1, 1);
   lua_setiuservalue(L, 2, 1);
@@ -708,8 +616,6 @@ static const void *make_metatable(lua_State *L, int what, const char *name,
   return pointer;
 }
 
-int np_remove_done_callback(lua_State *L);
-
 void np_future_make_metatables(lua_State *L) {
   static const luaL_Reg methods[] = {
     {"done", future_done}, {"cancelled", future_cancelled},
@@ -725,10 +631,6 @@ void np_future_make_metatables(lua_State *L) {
     {"get_name", task_get_name}, {"set_name", task_set_name},
     {"traceback", task_traceback}, {NULL, NULL}};
   neap_Vm *vm = np_vm(L);
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, sentinel_gc);
-  lua_setfield(L, -2, "__gc");
-  np_keep(L, vm, NP_R_SENTINEL);
   if (vm->ref[NP_R_FUTURE] == 0) /* else memory ran out behind it */
     vm->future_meta = make_metatable(L, NP_R_FUTURE, "Future", methods,
                                      future);
@@ -740,10 +642,7 @@ void np_future_open(lua_State *L) {
     {"Future", future_make}, {"isfuture", future_is},
     {"_attempt", future_attempt}, {"_copy_outcome", copy_outcome},
     {NULL, NULL}};
-  neap_Vm *vm = np_vm(L);
-  np_weak_push(L, "k");
-  np_keep(L, vm, NP_R_LOST);
-  np_push(L, vm, NP_R_ASYNCIO);
+  np_push(L, np_vm(L), NP_R_ASYNCIO);
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);
 }

@@ -49,10 +49,6 @@ void np_future_resolve(lua_State *L, int index, int n);
 /* (if `watch`, it will be reported unless somebody looks at it) */
 void np_future_reject(lua_State *L, int index, int watch);
 np_Future *np_future_sized(lua_State *L, int what, size_t size);
-/* Arranges that the failed future at `index` is reported if it is lost. */
-void np_future_watch(lua_State *L, np_Future *f, int index);
-/* At the end: reports all that are failed and that nobody has looked at. */
-void np_report_all_lost(lua_State *L);
 int np_future_cancel(np_Future *f);
 /* The same for the future at `index`, with the message on top, which is popped
  * and may be nil. */
@@ -83,9 +79,22 @@ void np_future_outcome(lua_State *L, int index);
 /* Pushes the name of the task or future at `index`. */
 void np_future_name_push(lua_State *L, int index);
 
+/* == lost.c: errors that nobody looks at ================================ */
+
+/* Arranges that the failed future at `index` is reported if it is lost. */
+void np_future_watch(lua_State *L, np_Future *f, int index);
+
+/* Somebody has looked at the error of the future at `index`. */
+void np_future_retrieved(lua_State *L, np_Future *f, int index);
+
+/* Reports all failed futures that nobody has looked at, still referenced or
+ * not. */
+void np_report_all_lost(lua_State *L);
+
 /* == callback.c, gather.c, group.c ====================================== */
 
 int np_add_done_callback(lua_State *L);
+int np_remove_done_callback(lua_State *L);
 
 uint32_t np_gather_pending(np_Future *f);
 uint32_t np_group_count(np_Future *f);

@@ -18,32 +18,12 @@
 
 /* == Spawning ========================================================= */
 
-static void on_sleep(neap_Vm *vm, neap_Timer *timer) {
-  neap_Task *t = (neap_Task *)((char *)timer - offsetof(neap_Task, timer));
-  np_ready(vm, &t->link.node);
-}
-
 static void append(neap_Vm *vm, neap_Task *t) {
   t->prev = vm->tasks_last;
   if (t->prev != NULL) t->prev->next = t;
   else vm->tasks = t;
   vm->tasks_last = t;
   vm->nlive++;
-}
-
-/* The context variables of who spawns, a task or a callback, are those of the
- * task. */
-static void inherit_context(lua_State *L, neap_Vm *vm, neap_Task *t) {
-  if (vm->current != NULL && !(vm->current->flags & NP_T_CONTEXT)) return;
-  np_store(L, vm, NP_S_CONTEXTS);
-  np_context_push(L);
-  if (lua_toboolean(L, -1)) {
-    lua_rawseti(L, -2, (lua_Integer)t->slot + 1);
-    lua_pop(L, 1);
-    t->flags |= NP_T_CONTEXT;
-  } else {
-    lua_pop(L, 2);
-  }
 }
 
 /* In debug mode a task knows the whole stack that spawned it. */
@@ -69,7 +49,7 @@ neap_Task *np_task_blank(neap_Vm *vm) {
   }
   memset(t, 0, sizeof *t);
   t->link.node.run = np_task_start;
-  t->timer.fire = on_sleep;
+  t->timer.fire = np_sleep_over;
   t->vm = vm;
   t->slot = slot;
   vm->slots[slot] = t;
@@ -114,7 +94,7 @@ static neap_Task *spawn(lua_State *L, int line, uint32_t source) {
   }
   np_ready(vm, &t->link.node);
   np_task_prepare(L, t); /* an error leaves a task that ends by itself */
-  inherit_context(L, vm, t);
+  np_context_inherit(L, t);
   if (vm->debug) remember_spawn(L, t);
   return t;
 }
@@ -573,99 +553,6 @@ static int all_tasks(lua_State *L) {
   return 1;
 }
 
-static int sleep_done(lua_State *L, int status, lua_KContext value) {
-  (void)status;
-  np_resumed(L, np_vm(L)->current);
-  return (int)value; /* 0 or 1 */
-}
-
-/**
- * async asyncio.sleep(seconds [, value]) -> value
- *
- * Parks the task for so long, then gives `value`. `sleep(0)`, or a negative
- * time, gives every other ready task one turn.
- */
-static int task_sleep(lua_State *L) {
-  int whole, value = lua_gettop(L) > 1;
-  lua_Integer n = lua_tointegerx(L, 1, &whole); /* faster for what is one */
-  lua_Number s = whole ? (lua_Number)n : lua_tonumberx(L, 1, &whole);
-  neap_Task *t = np_park_check(L);
-  if (!whole || s != s)
-    return np_error(L, "sleep needs a number of seconds, not %s",
-                    whole ? "nan" : lua_isnone(L, 1) ? "nothing" :
-                    lua_pushfstring(L, "a %s value", neap_typename(L, 1)));
-  if (value) lua_settop(L, 2);
-  if (!(s > 0)) {
-    np_ready(t->vm, &t->link.node);
-  } else if (t->flags & NP_T_MUST_CANCEL) {
-    np_task_give_up(t);
-  } else {
-    uint64_t ns = s < 1e9 ? (uint64_t)(s * 1e9 + 0.5) : (uint64_t)1e18;
-    if (neap_timer_start(t->vm, &t->timer, np_now(t->vm) + ns) < 0)
-      return luaL_error(L, "not enough memory");
-  }
-  return np_park(L, value, sleep_done);
-}
-
-/**
- * asyncio.time() -> seconds
- *
- * The loop's clock. It only ever goes forward and has nothing to do with the
- * time of day.
- */
-static int task_time(lua_State *L) {
-  lua_pushnumber(L, (lua_Number)np_now(np_vm(L)) / 1e9);
-  return 1;
-}
-
-/* _own_clock(boolean): whether the machine is never late, see np_now */
-static int task_own_clock(lua_State *L) {
-  np_vm(L)->clock = lua_toboolean(L, 1) ? uv_hrtime() : 0;
-  return 0;
-}
-
-void np_context_push(lua_State *L) {
-  neap_Vm *vm = np_vm(L);
-  neap_Task *t = vm->current;
-  if (t == NULL) {
-    np_push(L, vm, NP_R_CONTEXT);
-  } else if (t->flags & NP_T_CONTEXT) {
-    np_store(L, vm, NP_S_CONTEXTS);
-    lua_rawgeti(L, -1, (lua_Integer)t->slot + 1);
-    lua_remove(L, -2);
-  } else {
-    lua_pushnil(L);
-  }
-}
-
-void np_no_context(lua_State *L) {
-  neap_Vm *vm = np_vm(L);
-  lua_pushnil(L);
-  lua_rawseti(L, LUA_REGISTRYINDEX, vm->ref[NP_R_CONTEXT]);
-}
-
-/* _context() -> the table of context variables, or nil */
-static int context_get(lua_State *L) {
-  np_context_push(L);
-  return 1;
-}
-
-/* _set_context(table) */
-static int context_set(lua_State *L) {
-  neap_Vm *vm = np_vm(L);
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  if (vm->current == NULL) {
-    lua_rawseti(L, LUA_REGISTRYINDEX, vm->ref[NP_R_CONTEXT]);
-    return 0;
-  }
-  np_store(L, vm, NP_S_CONTEXTS);
-  lua_insert(L, 1);
-  lua_rawseti(L, 1, (lua_Integer)vm->current->slot + 1);
-  vm->current->flags |= NP_T_CONTEXT;
-  return 0;
-}
-
 /* _task_id() -> number of the running task, 0 outside of one */
 static int task_id(lua_State *L) {
   neap_Vm *vm = np_vm(L);
@@ -684,21 +571,15 @@ static int is_main(lua_State *L) {
 void np_task_open(lua_State *L) {
   static const luaL_Reg functions[] = {
     {"create_task", create_task}, {"current_task", current_task},
-    {"all_tasks", all_tasks}, {"time", task_time},
-    {"_own_clock", task_own_clock},
-    {"_context", context_get}, {"_set_context", context_set},
-    {"_is_main", is_main}, {"_task_id", task_id}, {NULL, NULL}};
-  static const neap_Async async[] = {{"sleep", task_sleep}, {NULL, NULL}};
+    {"all_tasks", all_tasks}, {"_is_main", is_main}, {"_task_id", task_id},
+    {NULL, NULL}};
   neap_Vm *vm = np_vm(L);
   np_weak_push(L, "k");
   np_keep(L, vm, NP_R_OWN);
   lua_pushliteral(L, "not enough memory");
   np_keep(L, vm, NP_R_NOMEM);
-  lua_pushboolean(L, 0);
-  np_keep(L, vm, NP_R_CONTEXT);
   np_push(L, vm, NP_R_ASYNCIO);
   luaL_setfuncs(L, functions, 0);
-  neap_setasync(L, async);
   lua_pop(L, 1);
 }
 

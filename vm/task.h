@@ -166,11 +166,19 @@ void np_step_begun(neap_Vm *vm);
 void np_step_ended(neap_Vm *vm);
 int np_task_main(lua_State *L);
 
+/* == context.c, sleep.c ================================================= */
+
 /* Pushes the table of context variables in force, or nil. */
 void np_context_push(lua_State *L);
 
 /* Outside of tasks there are no context variables from now on. */
 void np_no_context(lua_State *L);
+
+/* Those of who spawns `t`, a task or a callback, are its own, too. */
+void np_context_inherit(lua_State *L, neap_Task *t);
+
+/* The timer of a task that sleeps has fired. */
+void np_sleep_over(neap_Vm *vm, neap_Timer *timer);
 
 /* == batch.c: many that start together ================================== */
 

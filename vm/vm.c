@@ -53,6 +53,7 @@ void np_make(lua_State *L, int what) {
   switch (what) {
     case NP_R_CO: np_co_make_metatable(L); break;
     case NP_R_FUTURE: case NP_R_TASK: np_future_make_metatables(L); break;
+    case NP_R_SENTINEL: np_lost_make_metatable(L); break;
     case NP_R_TIMEOUT: np_timeout_make_metatables(L); break;
     case NP_R_QUEUE: np_queue_make_metatable(L); break;
     case NP_R_LOADING: np_loading_make_metatable(L); break;
@@ -139,8 +140,12 @@ int np_open(lua_State *L) {
   np_async_open(L);
   np_object_open(L);
   np_future_open(L);
+  np_lost_open(L);
   np_callback_open(L);
+  np_handler_open(L);
   np_task_open(L);
+  np_context_open(L);
+  np_sleep_open(L);
   np_gather_open(L);
   np_group_open(L);
   np_queue_open(L);
