@@ -276,3 +276,25 @@ test("a loop goes through a list of the rest as well", async function()
   end
   equal(n, 3)
 end)
+
+test("walk bears a directory that has become something else",
+    async function()
+  for _, replace in ipairs {
+    function(path) await fs.write_file(path, "") end,
+    function(path) await fs.symlink("/", path) end,
+    function(path) await fs.symlink(path, path) end,
+  } do
+    for _, follow in ipairs {false, true} do
+      local dir <close> = tree {"d/", "d/x"}
+      local names = {}
+      for entry in fs.walk(dir:path(), {depth = 2, follow = follow}) do
+        if entry.depth == 1 then names[#names + 1] = entry.name end
+        if entry.name == "d" then
+          await fs.remove(entry.path, {recursive = true})
+          replace(entry.path)
+        end
+      end
+      equal(names, {"d"})
+    end
+  end
+end)

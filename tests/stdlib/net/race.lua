@@ -219,3 +219,33 @@ test("who is cancelled when somebody has won closes that", async function()
   assert(world.task:cancelled())
   assert(conn.closed or world.outcome.a6:cancelled())
 end)
+
+test("unless told otherwise, 0.05 seconds for IPv6 and 0.25 for the next",
+    async function()
+  local get, now, deadline, ring = asyncio.get_running_loop, 100, nil, nil
+  local loop = {time = function() return now end}
+  function loop.call_at(_, at, f, event)
+    deadline, ring = at, function() f(event) settle() end
+    return {cancel = function() end}
+  end
+  local world = new_world()
+  do
+    asyncio.get_running_loop = function() return loop end
+    local _ <close> = asyncio.defer(function()
+      asyncio.get_running_loop = get
+    end)
+    world.start()
+  end
+  world.find(4, {"a4", "b4"})
+  equal(world.tried, {})
+  equal(deadline, 100.05)
+  now = deadline
+  ring()
+  equal(world.tried, {"a4"})
+  equal(deadline, 100.05 + 0.25)
+  now = deadline
+  ring()
+  equal(world.tried, {"a4", "b4"})
+  world.connect "a4"
+  await world.task
+end)

@@ -341,3 +341,35 @@ test("a cancellation that is due when a read begins counts once",
   equal({ok, e.name, task:cancelling()}, {false, "CancelledError", 1})
   equal(task:uncancel(), 0)
 end)
+
+-- Where a separator was looked for in vain is remembered by its address, which
+-- another string may have later.
+test("a separator at the address of an earlier one is another", async function()
+  local function address(s) return ("%p"):format(s) end
+  local a <close>, b = net.pair()
+  local _ <close> = b
+  local all = {}
+  for i = 100, 999 do all[#all + 1] = "b" .. i end
+  await a:write(table.concat(all, " "))
+  all = nil
+  local function look_for(i) -- and be cancelled
+    local separator = "a" .. i
+    local task = asyncio.create_task(b:read_until(separator))
+    await asyncio.sleep(0)
+    task:cancel()
+    await asyncio.wait {task}
+    return address(separator)
+  end
+  await b:read_exactly(0) -- what comes is there
+  for i = 100, 999 do
+    local was, made = look_for(i), {}
+    collectgarbage()
+    for j = 100, 999 do
+      made[j] = "b" .. j
+      if address(made[j]) == was then
+        equal((await b:read_until(made[j])):sub(-4), made[j])
+        return
+      end
+    end
+  end -- here no address is used again, so there is nothing to see
+end)

@@ -408,3 +408,35 @@ test("debug mode has nothing to say", async function()
     collectgarbage()]]}
   equal(result, {status = 0, stdout = "", stderr = ""})
 end)
+
+-- The child ends when it is told to, and what it has started then says more,
+-- while the loop is blocked: of the end is heard before what was said.
+test("what is said when the program has ended is heard without waiting",
+    async function()
+  if not io.open "/proc/self/stat" then return end
+  local fs = require "neap.fs"
+  local dir <close> = await fs.temp_dir()
+  local function is_there(name)
+    local file = io.open(dir:path(name))
+    if file then file:close() end
+    return file ~= nil
+  end
+  local task = asyncio.create_task(run({"sh", "-c", [[
+    end_it() {
+      : > asked
+      while ! [ -e go ]; do sleep 0.01; done
+      (until [ "$(cut -d' ' -f3 /proc/$$/stat)" = Z ]; do sleep 0.01; done
+        echo late; : > said) &
+      exit 0
+    }
+    trap end_it TERM
+    echo first
+    while :; do sleep 0.01; done
+  ]]}, {cwd = dir:path(), timeout = 0.1, grace = 100}))
+  while not is_there "asked" do await asyncio.sleep(0.005) end
+  io.open(dir:path "go", "w"):close()
+  while not is_there "said" do end
+  local ok, e = pcall(function() await task end)
+  assert(not ok and asyncio.iserror(e, asyncio.TimeoutError))
+  equal(e.stdout, "first\nlate\n")
+end)
