@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <neap.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,7 @@ int main(int argc, char **argv) {
   char command[100];
   long seed = argc > 1 ? atol(argv[1]) : 1;
   int failed;
+  signal(SIGPIPE, SIG_IGN); /* as hosts do whose scripts write to sockets */
   snprintf(directory, sizeof directory, "/tmp/neap-junk-XXXXXX");
   if (mkdtemp(directory) == NULL) return 1;
   snprintf(command, sizeof command, "echo text > %s/file", directory);

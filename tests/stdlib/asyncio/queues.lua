@@ -512,3 +512,15 @@ case("Q53: an immediate shutdown lets go of the items", "0 0 0",
   end
   log(table.unpack(left))
 end)
+
+case("Q54: what a script may call of a queue's core leaves it whole",
+    "0 / 1 item", async function()
+  local q, core = asyncio.Queue(), nil
+  for _, value in pairs(q) do
+    if type(value) == "userdata" then core = value end
+  end
+  core:taken()
+  log(q:qsize())
+  core:push "item"
+  log(q:qsize(), q:get_nowait())
+end)
