@@ -21,6 +21,7 @@
 #define BUFS 16      /* strings that need no memory */
 #define COPY 4096    /* a rest of at most so many bytes is copied */
 #define BURST 256    /* so many writes in a row may do without waiting */
+#define PIECE ((size_t)256 << 10) /* is encrypted at once */
 
 typedef struct np_Write np_Write;
 struct np_Write {
@@ -299,24 +300,50 @@ static int tls_room(lua_State *L, const np_Stream *s, size_t n) {
   return neap_memory_left(s->handle.vm) >= n ? 0 : UV_ENOMEM;
 }
 
-/* All records of one write are encrypted and sent at once. */
-static int tls_write(lua_State *L, np_Stream *s, const uv_buf_t *bufs,
-                     int n, size_t sum) {
+/* Encrypts and sends `n` buffers; what the socket does not take is queued, and
+ * *w is its write, as is all once there is one. 0 or a code. */
+static int tls_send(np_Stream *s, const uv_buf_t *bufs, int n, np_Write **w) {
   uv_buf_t out;
-  np_Write *w = NULL;
-  int sent = 0, err = tls_room(L, s, sum);
-  if (err == 0) err = np_tls_encrypt(s, bufs, n, &out);
-  if (err < 0) return np_stream_fail(L, s, err, "write");
-  if (s->burst++ < BURST) sent = np_stream_try(s, &out, 1);
+  int sent = 0, err = np_tls_encrypt(s, bufs, n, &out);
+  if (err < 0) return err;
+  if (*w == NULL && s->burst++ < BURST) sent = np_stream_try(s, &out, 1);
   if (sent == UV_EAGAIN) sent = 0;
   if (sent < 0)
     err = sent;
   else if ((size_t)sent < out.len)
-    w = copy_queue(s, out.base + sent, out.len - (size_t)sent, &err);
+    *w = copy_queue(s, out.base + sent, out.len - (size_t)sent, &err);
   np_tls_forget(s);
-  if (err < 0) {
-    s->broken = err;
-    return np_stream_fail(L, s, err, "write");
+  return err;
+}
+
+/* How many of the buffers have at most PIECE bytes together; *size is how many
+ * that is. 0 if already the first has more. */
+static int piece_of(const uv_buf_t *bufs, int n, size_t *size) {
+  int i;
+  *size = 0;
+  for (i = 0; i < n && *size + bufs[i].len <= PIECE; i++) *size += bufs[i].len;
+  return i;
+}
+
+/* Only a piece at a time is there twice, plain and encrypted, unless the
+ * socket does not take it: then what is left waits encrypted, as it must go
+ * out if the task is cancelled, and before what others write. */
+static int tls_write(lua_State *L, np_Stream *s, uv_buf_t *bufs, int n,
+                     size_t sum) {
+  np_Write *w = NULL;
+  int err = tls_room(L, s, sum);
+  if (err < 0) return np_stream_fail(L, s, err, "write");
+  while (n > 0) {
+    size_t size;
+    int count = piece_of(bufs, n, &size);
+    uv_buf_t part = {.base = bufs->base, .len = PIECE};
+    if (count == 0) size = PIECE;
+    err = tls_send(s, count == 0 ? &part : bufs, count == 0 ? 1 : count, &w);
+    if (err < 0) {
+      s->broken = err;
+      return np_stream_fail(L, s, err, "write");
+    }
+    bufs_advance(&bufs, &n, size);
   }
   if (w == NULL) return 0;
   s->burst = 0;

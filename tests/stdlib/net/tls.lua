@@ -160,6 +160,34 @@ test("a write of many strings comes in one piece", async function()
   end)
 end)
 
+-- Longer than what is encrypted at once, and than what a socket takes.
+test("long writes come whole, one after the other, cancelled or not",
+    async function()
+  local a, b = net.pair()
+  local _ <close>, _ <close> = a, b
+  local starting = asyncio.create_task(a:start_tls(identity("good",
+    {server_side = true})))
+  await b:start_tls{ca = at "ca.pem", server_hostname = "localhost"}
+  await starting
+  local buffer = net.buffer(300000):set(("b"):rep(300000))
+  local parts = {("a"):rep(1000000), "", 7, ("c"):rep(262144),
+    ("d"):rep(100000), ("e"):rep(200000)}
+  local all = ("a"):rep(1000000) .. ("b"):rep(300000) .. "7" ..
+    ("c"):rep(262144) .. ("d"):rep(100000) .. ("e"):rep(200000)
+  local one = asyncio.create_task(a:write(parts[1], buffer,
+    table.unpack(parts, 2)))
+  local two = asyncio.create_task(a:write(("2"):rep(700000)))
+  local three = asyncio.create_task(a:write "3")
+  await asyncio.sleep(0)
+  two:cancel()
+  assert(await b:read_exactly(#all) == all)
+  assert(await b:read_exactly(700000) == ("2"):rep(700000))
+  equal(await b:read_exactly(1), "3")
+  await one
+  await three
+  assert(two:cancelled())
+end)
+
 test("tls_info says what became of it", async function()
   with_server(identity "good", function(port)
     local conn <close> = connect(port)
