@@ -108,11 +108,17 @@ static const char *behind_half(const char *message) {
   return strncmp(message, ": ", 2) == 0 ? message + 2 : NULL;
 }
 
-/* Tells whether the frame is of a method whose `self` is no object; `ar` gets
- * the type of what it is. */
+/* Tells whether the frame is of a method whose `self` is no object; `type`
+ * gets the type of what it is. A function that the half itself has called by
+ * the name of a variable is none. */
 static int has_bad_self(lua_State *L1, lua_Debug *ar, int *type) {
-  const char *name = lua_getlocal(L1, ar, 1);
+  const char *name;
   int is_object;
+  lua_getinfo(L1, "n", ar);
+  if (strcmp(ar->namewhat, "local") == 0 ||
+      strcmp(ar->namewhat, "upvalue") == 0)
+    return 0;
+  name = lua_getlocal(L1, ar, 1);
   if (name == NULL) return 0;
   *type = lua_type(L1, -1);
   is_object = (*type == LUA_TTABLE || *type == LUA_TUSERDATA) &&
