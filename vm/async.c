@@ -87,7 +87,7 @@ void neap_async(lua_State *L, const char *name) {
     lua_pop(L, 1);
   }
   lua_pushboolean(L, 0);
-  lua_pushinteger(L, number);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)number); /* fast to read */
   lua_pushcclosure(L, np_async_call, 3);
 }
 

@@ -51,6 +51,9 @@ void np_co_excuse(lua_State *L, int base);
 /* Reports those that were collected new, or at the end `all` that are new. */
 void np_co_lost(lua_State *L, int all);
 
+/* Gives memory back that many new objects needed, if none is left. */
+void np_object_trim(neap_Vm *vm);
+
 /* Raises what misusing one gives. */
 int np_co_misuse(lua_State *L);
 

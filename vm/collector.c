@@ -29,6 +29,14 @@ static void hold_off(lua_State *L) {
   (void)lua_gc(L, LUA_GCSTEP, used - most); /* it has so much time */
 }
 
+/* Gives back what many coroutine objects needed, if none is left that is new
+ * and none was for a second. */
+static void trim(neap_Vm *vm) {
+  uint64_t now = uv_hrtime();
+  if (vm->nmade > 0) vm->made_time = now;
+  else if (now - vm->made_time > 1000000000) np_object_trim(vm);
+}
+
 static int collected(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   np_store(L, vm, NP_S_PROBE);
@@ -36,6 +44,7 @@ static int collected(lua_State *L) {
   lua_rawseti(L, -2, 1);
   hold_off(L);
   np_co_lost(L, 0);
+  trim(vm);
   return 0;
 }
 

@@ -17,117 +17,106 @@
 #include "async.h"
 #include "error.h"
 
-/* Record 0 is the head of the ring of those of new objects, oldest first. The
- * others are in two lists by `next`: those that are free, and those of objects
- * that were found lost, until the host has been told. */
+/* Records are in the order in which their objects were made. That of an object
+ * which was claimed stays until they are compacted, but for the last one: then
+ * all begin anew. */
 struct np_Made {
-  const np_Co *co;
-  uint32_t prev, next;
   uint32_t source, name, trace; /* numbers of np_number */
-  int line;
+  int line;                     /* or CLAIMED */
 };
 
+#define CLAIMED (-1)
 #define FIRST 64  /* records at first */
-#define MANY 1024 /* more are given back when few of them are needed */
+#define MANY 1024 /* more are given back when none is in use */
 
 /* == Records ========================================================== */
 
-static void append(np_Made *made, uint32_t at) {
-  made[at].prev = made[0].prev;
-  made[at].next = 0;
-  made[made[0].prev].next = at;
-  made[0].prev = at;
-}
-
-static void take_out(np_Made *made, uint32_t at) {
-  made[made[at].prev].next = made[at].next;
-  made[made[at].next].prev = made[at].prev;
-}
-
-static void release(neap_Vm *vm, uint32_t at) {
-  vm->made[at].co = NULL;
-  vm->made[at].next = vm->made_free;
-  vm->made_free = at;
-  vm->nmade--;
-}
-
-/* The object may have no record, and that of its number be another's: one that
- * only a finalizer had is lost and yet can be claimed. */
-static void forget(neap_Vm *vm, const np_Co *co) {
-  uint32_t at = co->record;
-  if (at == 0 || at > vm->made_size || vm->made[at].co != co) return;
-  take_out(vm->made, at);
-  release(vm, at);
-}
-
-/* Moves a record to number `to` of `made`, and its object to the table on top
- * if it is still there. */
-static void move(lua_State *L, uint32_t from, np_Made *made, uint32_t to) {
-  neap_Vm *vm = np_vm(L);
-  np_Co *co;
-  made[to] = vm->made[from];
-  lua_rawgeti(vm->store, NP_S_MADE, from);
-  co = lua_touserdata(vm->store, -1);
-  if (co != NULL) co->record = to;
-  lua_xmove(vm->store, L, 1);
-  lua_rawseti(L, -2, to);
-}
-
-/* Moves all to the `size` records of `made` and to the table on top. */
-static void move_all(lua_State *L, np_Made *made, uint32_t size) {
-  neap_Vm *vm = np_vm(L);
-  uint32_t at, n = 0, *lost = &vm->made_lost;
-  memset(made, 0, sizeof *made);
-  for (at = vm->made_size > 0 ? vm->made[0].next : 0; at != 0;
-       at = vm->made[at].next) {
-    move(L, at, made, ++n);
-    append(made, n);
-  }
-  for (at = *lost; at != 0; at = vm->made[at].next) {
-    move(L, at, made, ++n);
-    *lost = n;
-    lost = &made[n].next;
-  }
-  for (vm->made_free = 0, at = size; at > n; at--) {
-    made[at].co = NULL;
-    made[at].next = vm->made_free;
-    vm->made_free = at;
-  }
-}
-
+/* Of so many, which are numbered from 1. */
 static size_t memory(uint32_t size) {
   return size > 0 ? (size + 1) * sizeof(np_Made) : 0;
 }
 
-/* 1 if so many records leave an eighth of them free. */
-static int is_enough(const neap_Vm *vm, uint32_t size) {
-  return vm->nmade < size - size / 8;
+void np_object_close(neap_Vm *vm) {
+  np_alloc(vm, vm->made, memory(vm->made_size), 0);
+  vm->made = NULL;
+  vm->made_size = vm->made_used = vm->nmade = 0;
 }
 
-/* Has as many records as are needed: more of them, or fewer. */
-static void resize(lua_State *L) {
+void np_object_trim(neap_Vm *vm) {
+  if (vm->nmade > 0 || vm->made_size <= MANY) return;
+  lua_pushvalue(vm->store, NP_S_PROBE); /* in place of the table */
+  lua_replace(vm->store, NP_S_MADE);
+  np_object_close(vm);
+}
+
+/* Nothing will be told of the object. It may have no record, and in one case
+ * its number is another's by now, of whom nothing is told either: if only a
+ * finalizer had it, so that it was found lost before it was claimed. */
+static void forget(neap_Vm *vm, np_Co *co) {
+  uint32_t at = co->record;
+  co->record = 0;
+  if (at == 0 || at > vm->made_used || vm->made[at].line == CLAIMED) return;
+  vm->made[at].line = CLAIMED;
+  if (--vm->nmade == 0) vm->made_used = 0;
+}
+
+/* Pushes the object of a record on the store, or nil: it is gone. */
+static np_Co *push_object(neap_Vm *vm, uint32_t at) {
+  (void)lua_rawgeti(vm->store, NP_S_MADE, at);
+  return lua_touserdata(vm->store, -1);
+}
+
+/* The records that are left are the first ones afterwards. */
+static void compact(neap_Vm *vm) {
+  uint32_t at, n = 0;
+  for (at = 1; at <= vm->made_used; at++) {
+    np_Co *co;
+    if (vm->made[at].line == CLAIMED || ++n == at) continue;
+    vm->made[n] = vm->made[at];
+    co = push_object(vm, at);
+    if (co != NULL) co->record = n;
+    lua_rawseti(vm->store, NP_S_MADE, n); /* it has a place */
+  }
+  vm->made_used = n;
+}
+
+/* Has `size` records, in memory and in the table. */
+static void resize(lua_State *L, uint32_t size) {
   neap_Vm *vm = np_vm(L);
-  uint32_t size = FIRST;
   np_Made *made;
-  int top = lua_gettop(L);
-  luaL_checkstack(L, 4, NULL);
-  do { /* again if finalizers have made more of them meanwhile */
-    lua_settop(L, top);
-    while (!is_enough(vm, size)) size *= 2;
-    lua_createtable(L, (int)size, 0);
-  } while (!is_enough(vm, size));
-  made = np_alloc(vm, NULL, 0, memory(size));
+  uint32_t at;
+  lua_createtable(L, (int)size, 0);
+  if (vm->made_size >= size) { /* a finalizer has done it meanwhile */
+    lua_pop(L, 1);
+    return;
+  }
+  made = np_alloc(vm, vm->made, memory(vm->made_size), memory(size));
   if (made == NULL) luaL_error(L, "not enough memory");
-  (void)lua_getmetatable(vm->store, NP_S_MADE);
-  lua_xmove(vm->store, L, 1);
-  lua_setmetatable(L, -2);
-  move_all(L, made, size);
-  np_alloc(vm, vm->made, memory(vm->made_size), 0);
   vm->made = made;
   vm->made_size = size;
-  vm->made_many = 0;
+  vm->made_time = uv_hrtime();
+  (void)lua_getmetatable(vm->store, NP_S_PROBE); /* weak */
+  lua_xmove(vm->store, L, 1);
+  lua_setmetatable(L, -2);
+  for (at = 1; at <= vm->made_used; at++) {
+    (void)push_object(vm, at);
+    lua_xmove(vm->store, L, 1);
+    lua_rawseti(L, -2, at);
+  }
   lua_xmove(L, vm->store, 1);
   lua_replace(vm->store, NP_S_MADE);
+}
+
+/* There is a free record afterwards. */
+static void make_room(lua_State *L) {
+  neap_Vm *vm = np_vm(L);
+  luaL_checkstack(L, 4, NULL);
+  if (vm->made_size == 0) {
+    resize(L, FIRST);
+    return;
+  }
+  np_co_lost(L, 0);
+  if (vm->made_used > vm->made_size / 4 * 3) resize(L, 2 * vm->made_size);
 }
 
 static void report(lua_State *L, const np_Made *made) {
@@ -146,41 +135,25 @@ static void report(lua_State *L, const np_Made *made) {
 }
 
 static int is_gone(neap_Vm *vm, uint32_t at) {
-  int type = lua_rawgeti(vm->store, NP_S_MADE, at);
+  int gone = push_object(vm, at) == NULL;
   lua_pop(vm->store, 1);
-  return type == LUA_TNIL;
+  return gone;
 }
 
-/* The host that is told may have the script make objects meanwhile, so all
- * are found first. */
+/* The host that is told may have scripts make and claim objects meanwhile:
+ * what is not met because of that, the next time will meet. */
 void np_co_lost(lua_State *L, int all) {
   neap_Vm *vm = np_vm(L);
-  uint32_t at, next, *lost = &vm->made_lost;
+  uint32_t at;
   luaL_checkstack(L, 10, NULL);
-  if (vm->made_size == 0) return;
-  while (*lost != 0) lost = &vm->made[*lost].next;
-  for (at = vm->made[0].next; at != 0; at = next) {
-    next = vm->made[at].next;
-    if (!all && !is_gone(vm, at)) continue;
-    take_out(vm->made, at);
-    vm->made[at].next = 0;
-    *lost = at;
-    lost = &vm->made[at].next;
-  }
-  while ((at = vm->made_lost) != 0) {
+  for (at = 1; at <= vm->made_used; at++) {
     np_Made made = vm->made[at];
-    vm->made_lost = made.next;
-    release(vm, at);
+    if (made.line == CLAIMED || (!all && !is_gone(vm, at))) continue;
+    vm->made[at].line = CLAIMED;
+    vm->nmade--;
     report(L, &made);
   }
-  vm->made_many = vm->made_size > MANY && vm->nmade < vm->made_size / 8;
-}
-
-/* There is a free record afterwards. */
-static void make_room(lua_State *L) {
-  neap_Vm *vm = np_vm(L);
-  np_co_lost(L, 0);
-  if (vm->made_many || !is_enough(vm, vm->made_size)) resize(L);
+  compact(vm);
 }
 
 /* From now on the object on top is told of if it is lost. */
@@ -193,26 +166,17 @@ static void remember(lua_State *L, np_Co *co, uint32_t name) {
     np_traceback(L, L, 1);
     trace = np_number(L);
   }
-  if (vm->made_free == 0 || vm->made_many) make_room(L);
-  co->record = vm->made_free;
-  made = &vm->made[co->record];
-  vm->made_free = made->next;
+  while (vm->made_used == vm->made_size) make_room(L);
+  co->record = ++vm->made_used;
   vm->nmade++;
-  made->co = co;
+  made = &vm->made[co->record];
   made->source = co->source;
   made->line = co->line;
   made->name = name;
   made->trace = trace;
-  append(vm->made, co->record);
   lua_pushvalue(L, -1);
   lua_xmove(L, vm->store, 1);
-  lua_rawseti(vm->store, NP_S_MADE, co->record); /* there is a place for it */
-}
-
-void np_object_close(neap_Vm *vm) {
-  np_alloc(vm, vm->made, memory(vm->made_size), 0);
-  vm->made = NULL;
-  vm->made_size = vm->made_free = 0;
+  lua_rawseti(vm->store, NP_S_MADE, co->record); /* it has a place */
 }
 
 /* == Making =========================================================== */
@@ -251,11 +215,13 @@ static void find_site(lua_State *L, np_Co *co) {
 
 int np_async_call(lua_State *L) {
   int n = lua_gettop(L);
+  const void *name;
   np_Co *co;
   luaL_argcheck(L, n < 250, 250, "too many arguments for an async function");
   co = co_new(L, lua_upvalueindex(1), 1, n);
   find_site(L, co);
-  remember(L, co, (uint32_t)lua_tointeger(L, lua_upvalueindex(3)));
+  name = lua_touserdata(L, lua_upvalueindex(3));
+  remember(L, co, (uint32_t)(uintptr_t)name);
   return 1;
 }
 
@@ -454,20 +420,12 @@ static int is_coroutine(lua_State *L) {
   return 1;
 }
 
-/* Replaces the store's table `what` by the one on top, which is popped. */
-static void keep_in_store(lua_State *L, int what) {
-  lua_State *S = np_vm(L)->store;
-  lua_xmove(L, S, 1);
-  lua_replace(S, what);
-}
-
 void np_object_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"iscoroutine", is_coroutine},
     {"_discard", discard}, {"_take", take}, {NULL, NULL}};
   np_weak_push(L, "v");
-  keep_in_store(L, NP_S_MADE);
-  np_weak_push(L, "v");
-  keep_in_store(L, NP_S_PROBE);
+  lua_xmove(L, np_vm(L)->store, 1);
+  lua_replace(np_vm(L)->store, NP_S_PROBE);
   np_push(L, np_vm(L), NP_R_ASYNCIO);
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);

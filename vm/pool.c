@@ -5,6 +5,7 @@
  * the pool has none, and goes back to it when the task has ended; what nobody
  * needed for a second is given back to Lua, half at a time.
  */
+#include "async.h"
 #include "limits.h"
 #include "task.h"
 
@@ -67,6 +68,7 @@ static uint32_t at_once(neap_Vm *vm) {
 static int make_threads(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   uint32_t n = at_once(vm), at = vm->npool;
+  np_object_trim(vm); /* there may be much of that, for these */
   np_store(L, vm, NP_S_THREADS);
   while (n-- > 0 && at > 0 && vm->threads[vm->pool[at - 1]] == NULL)
     make(L, vm, vm->pool[--at]);

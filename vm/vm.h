@@ -165,8 +165,8 @@ struct neap_Vm {
   uint32_t nsources;
 
   np_Made *made; /* records of coroutine objects: object.c */
-  uint32_t made_size, nmade, made_free, made_lost;
-  int made_many; /* there are far more than are needed */
+  uint32_t made_size, made_used, nmade;
+  uint64_t made_time; /* when they were last found to be needed */
 
   neap_Handle *handles;
   size_t nhandles; /* libuv's that are not closed yet */
