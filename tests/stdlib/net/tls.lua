@@ -164,7 +164,8 @@ end)
 test("long writes come whole, one after the other, cancelled or not",
     async function()
   local a, b = net.pair()
-  local _ <close>, _ <close> = a, b
+  local _ <close> = a
+  local _ <close> = b
   local starting = asyncio.create_task(a:start_tls(identity("good",
     {server_side = true})))
   await b:start_tls{ca = at "ca.pem", server_hostname = "localhost"}
