@@ -84,11 +84,23 @@ static int stopped_handler(lua_State *L) {
  * one: to that only the line is added that was waiting. A cancellation needs
  * none, but for an interrupt: whoever presses Ctrl-C asks where it was.
  */
+/* The error came with a traceback, in the entry at 2: adds who awaited. */
+static void add_awaited(lua_State *L) {
+  int line;
+  uint32_t source;
+  lua_rawgeti(L, 2, 2);
+  np_site(L, 1, &line, &source);
+  np_site_push(L, line, source);
+  lua_pushfstring(L, "%s\n\tawaited at %s",
+                  lua_isstring(L, 4) ? lua_tostring(L, 4) : "",
+                  lua_tostring(L, 5));
+  lua_rawseti(L, 2, 2);
+}
+
 int np_task_handler(lua_State *L) {
   neap_Vm *vm = np_vm(L);
   neap_Task *t = vm->current;
-  int line, own;
-  uint32_t source;
+  int own;
   lua_settop(L, 1);
   if (t != NULL && np_stopped(vm)) return stopped_handler(L);
   if (t == NULL) return 1;
@@ -98,14 +110,7 @@ int np_task_handler(lua_State *L) {
   if (np_inherit_push(L, t)) {
     lua_rawgeti(L, 2, 1);
     if (lua_rawequal(L, 1, 3)) {
-      if (own) return 1; /* <close> lets it pass */
-      lua_rawgeti(L, 2, 2);
-      np_site(L, 1, &line, &source);
-      np_site_push(L, line, source);
-      lua_pushfstring(L, "%s\n\tawaited at %s",
-                      lua_isstring(L, 4) ? lua_tostring(L, 4) : "",
-                      lua_tostring(L, 5));
-      lua_rawseti(L, 2, 2);
+      if (!own) add_awaited(L); /* <close> lets a cancellation pass */
       lua_settop(L, 1);
       return 1;
     }

@@ -591,45 +591,56 @@ static int flush_output(void) {
   return 0;
 }
 
-static int is_verb(const char *text) {
-  return strcmp(text, "ps") == 0 || strcmp(text, "translate") == 0;
+static int is_verb(int argc, char **argv, const char *verb) {
+  return argc >= 2 && strcmp(argv[1], verb) == 0;
+}
+
+/* What is wrong with `neap ps ...` or `neap translate ...`, or NULL. Without
+ * just one word behind it, a verb may be the name of a script. */
+static const char *verb_misuse(int argc, char **argv) {
+  int ps = is_verb(argc, argv, "ps");
+  if (!ps && !is_verb(argc, argv, "translate")) return NULL;
+  if (argc != 3 && access(argv[1], F_OK) < 0)
+    return ps ? "ps needs the number of a process, and only that"
+              : "translate needs the name of a file, and only that";
+  if (ps && argc == 3 && (strspn(argv[2], "0123456789") != strlen(argv[2]) ||
+                          strlen(argv[2]) > 10))
+    return "ps needs the number of a process";
+  return NULL;
+}
+
+/* A program that reads and writes blocks would otherwise give the end of the
+ * heap back to the kernel, and fetch it again, for each of them. */
+static void keep_memory(void) {
+#ifdef __GLIBC__
+  (void)mallopt(M_TRIM_THRESHOLD, 16 << 20);
+  (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
 }
 
 int main(int argc, char **argv) {
   char name[] = "neap", *only_name[] = {name, NULL};
   char execute[] = "-e", call_ps[160], *ps[] = {name, execute, call_ps, NULL};
   Host host = {.argc = argc, .argv = argv, .program = "neap"};
+  const char *misuse = verb_misuse(argc, argv);
   if (argc < 1) {
     host.argc = 1;
     host.argv = only_name;
   }
   occupy_standard_files();
-#ifdef __GLIBC__
-  /* A program that reads and writes blocks would otherwise give the end of
-   * the heap back to the kernel, and fetch it again, for each of them. */
-  (void)mallopt(M_TRIM_THRESHOLD, 16 << 20);
-  (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
-#endif
-  if (argc >= 2 && argc != 3 && is_verb(argv[1]) && access(argv[1], F_OK) < 0) {
-    complain("neap", strcmp(argv[1], "ps") == 0
-                         ? "ps needs the number of a process, and only that"
-                         : "translate needs the name of a file, and only that");
+  keep_memory();
+  if (misuse != NULL) {
+    complain("neap", misuse);
     return EXIT_FAILURE;
   }
-  if (argc == 3 && strcmp(argv[1], "ps") == 0) {
-    if (strspn(argv[2], "0123456789") != strlen(argv[2]) ||
-        strlen(argv[2]) > 10) {
-      complain("neap", "ps needs the number of a process");
-      return EXIT_FAILURE;
-    }
+  if (argc == 3 && is_verb(argc, argv, "ps")) {
     snprintf(call_ps, sizeof(call_ps),
              "local ok, e = pcall(require 'neap.ps', '%s') if not ok then "
              "io.stderr:write('neap: ', tostring(e), '\\n') os.exit(1, true) "
              "end", argv[2]);
-    host.argc = 3;
     host.argv = ps;
   }
-  if (argc == 3 && strcmp(argv[1], "translate") == 0)
+  if (argc == 3 && is_verb(argc, argv, "translate"))
     host.translate = argv[2];
   else
     options_parse(&host.options, host.argc, host.argv);

@@ -229,6 +229,34 @@ neap_Task *np_task_find(neap_Vm *vm, uint32_t slot, uint64_t id) {
 
 /* == The body ========================================================= */
 
+/* A nil that was raised, at `index`, which is the top: becomes an Error. */
+static void wrap_nil(lua_State *L, neap_Task *t, int index) {
+  lua_pushnil(L);
+  np_error_wrap(L, index);
+  lua_replace(L, index);
+  lua_settop(L, index);
+  lua_pushliteral(L, "(error object is a nil value)");
+  lua_setfield(L, index, "message");
+  if (np_inherit_push(L, t)) { /* it has the traceback of the nil */
+    lua_pushvalue(L, index);
+    lua_rawseti(L, -2, 1);
+  }
+  lua_settop(L, index);
+}
+
+/* Gives the future at `index` the error above it, with its traces. */
+static void store_error(lua_State *L, neap_Task *t, int index) {
+  if (t->flags & NP_T_MAIN && np_inherit_push(L, t)) {
+    lua_rawgeti(L, -1, 4);
+    np_extra_set_nonnil(L, index, "text");
+  }
+  lua_settop(L, index + 1);
+  np_take_traces(L, t, index + 1);
+  np_extra_set_nonnil(L, index, "spawned");
+  np_extra_set_nonnil(L, index, "traceback");
+  np_future_reject(L, index, t->state == NP_FAILED);
+}
+
 /* Stores what the body gave (first..top) or raised (on top). */
 static int task_store(lua_State *L, int state, int first) {
   neap_Task *t = np_vm(L)->current;
@@ -237,19 +265,7 @@ static int task_store(lua_State *L, int state, int first) {
   if (state == NP_FAILED) {
     first = lua_gettop(L);
     n = 1;
-    if (lua_isnil(L, first)) {
-      lua_pushnil(L);
-      np_error_wrap(L, first);
-      lua_replace(L, first);
-      lua_settop(L, first);
-      lua_pushliteral(L, "(error object is a nil value)");
-      lua_setfield(L, first, "message");
-      if (np_inherit_push(L, t)) { /* it has the traceback of the nil */
-        lua_pushvalue(L, first);
-        lua_rawseti(L, -2, 1);
-      }
-      lua_settop(L, first);
-    }
+    if (lua_isnil(L, first)) wrap_nil(L, t, first);
     if (np_error_is(L, first, "CancelledError")) state = NP_CANCELLED;
   }
   t->state = (uint8_t)state;
@@ -263,19 +279,8 @@ static int task_store(lua_State *L, int state, int first) {
   if (np_ended_by_limit(t->vm)) t->future->flags |= NP_F_LIMIT;
   np_task_push(L, t);
   lua_insert(L, first);
-  if (state == NP_DONE) {
-    np_future_resolve(L, first, n);
-  } else {
-    if (t->flags & NP_T_MAIN && np_inherit_push(L, t)) {
-      lua_rawgeti(L, -1, 4);
-      np_extra_set_nonnil(L, first, "text");
-    }
-    lua_settop(L, first + 1);
-    np_take_traces(L, t, first + 1);
-    np_extra_set_nonnil(L, first, "spawned");
-    np_extra_set_nonnil(L, first, "traceback");
-    np_future_reject(L, first, state == NP_FAILED);
-  }
+  if (state == NP_DONE) np_future_resolve(L, first, n);
+  else store_error(L, t, first);
   return 0;
 }
 
