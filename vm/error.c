@@ -289,6 +289,29 @@ int np_error(lua_State *L, const char *format, ...) {
   return lua_error(L);
 }
 
+void np_option(lua_State *L, int index, const char *what, const char *name,
+               int type) {
+  if (lua_isnoneornil(L, index)) {
+    lua_pushnil(L);
+    return;
+  }
+  if (!lua_istable(L, index))
+    np_error(L, "options of %s must be a table, not a %s", what,
+             neap_typename(L, index));
+  lua_pushnil(L);
+  while (lua_next(L, index) != 0) {
+    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING ||
+        strcmp(lua_tostring(L, -1), name) != 0) {
+      luaL_tolstring(L, -1, NULL);
+      np_error(L, "unknown option '%s' for %s", lua_tostring(L, -1), what);
+    }
+  }
+  if (lua_getfield(L, index, name) != LUA_TNIL && lua_type(L, -1) != type)
+    np_error(L, "option '%s' of %s must be a %s, not a %s", name, what,
+             lua_typename(L, type), neap_typename(L, -1));
+}
+
 int neap_misuse(lua_State *L, const char *what, const char *reason, ...) {
   va_list args;
   luaL_checkstack(L, 10, NULL);

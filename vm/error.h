@@ -18,6 +18,15 @@ void np_error_classes(lua_State *L); /* makes them all */
 
 /* Raises a string with the script's position. */
 int np_error(lua_State *L, const char *format, ...);
+
+/*
+ * Pushes the option `name`, nil or of that type, out of the table at `index`,
+ * which may be nil. Raises with np_error, as asyncio's Lua half does, if there
+ * are others in it; `what` is the function.
+ */
+void np_option(lua_State *L, int index, const char *what, const char *name,
+               int type);
+
 void np_error_wrap(lua_State *L, int index);
 /* Pushes where the error at `index` was raised, "app.lua:12", or nil. */
 void np_error_where(lua_State *L, int index);

@@ -586,29 +586,6 @@ static int gather(lua_State *L, uint32_t n, int as_list, int keep_errors) {
   return 1;
 }
 
-/* The options table at 2 -> return_exceptions */
-static int check_options(lua_State *L) {
-  int keep_errors = 0;
-  if (!lua_istable(L, 2))
-    return np_error(L, "options of gather must be a table, not a %s",
-                    neap_typename(L, 2));
-  lua_pushnil(L);
-  while (lua_next(L, 2) != 0) {
-    if (lua_type(L, 3) != LUA_TSTRING ||
-        strcmp(lua_tostring(L, 3), "return_exceptions") != 0) {
-      luaL_tolstring(L, 3, NULL);
-      return np_error(L, "unknown option '%s' for gather",
-                      lua_tostring(L, -1));
-    }
-    if (!lua_isboolean(L, 4))
-      return np_error(L, "option 'return_exceptions' of gather must be "
-                      "a boolean, not a %s", neap_typename(L, 4));
-    keep_errors = lua_toboolean(L, 4);
-    lua_pop(L, 1);
-  }
-  return keep_errors;
-}
-
 /**
  * async asyncio.gather(a, b, ...) -> a value of each
  * async asyncio.gather(list [, {return_exceptions = false}]) -> list
@@ -648,7 +625,8 @@ static int gather_lua(lua_State *L) {
       luaL_getmetafield(L, 1, "__await") == LUA_TNIL) {
     luaL_argcheck(L, n <= 2, 3, "a list and a table of options expected");
     lua_settop(L, 2);
-    if (!lua_isnil(L, 2)) keep_errors = check_options(L);
+    np_option(L, 2, "gather", "return_exceptions", LUA_TBOOLEAN);
+    keep_errors = lua_toboolean(L, 3);
     lua_settop(L, 1);
     lua_pushliteral(L, "return_exceptions");
     if (lua_rawget(L, 1) != LUA_TNIL)

@@ -476,31 +476,6 @@ void np_task_fail(neap_Vm *vm, neap_Task *t) {
 
 /* == Lua's side ======================================================= */
 
-/* Checks the options table at `index` for `name` and pushes that (or nil). */
-static void option_name(lua_State *L, int index) {
-  if (lua_isnoneornil(L, index)) {
-    lua_pushnil(L);
-    return;
-  }
-  if (!lua_istable(L, index))
-    np_error(L, "options of create_task must be a table, not a %s",
-             neap_typename(L, index));
-  lua_pushnil(L);
-  while (lua_next(L, index) != 0) {
-    lua_pop(L, 1);
-    if (lua_type(L, -1) != LUA_TSTRING ||
-        strcmp(lua_tostring(L, -1), "name") != 0) {
-      luaL_tolstring(L, -1, NULL);
-      np_error(L, "unknown option '%s' for create_task",
-               lua_tostring(L, -1));
-    }
-  }
-  if (lua_getfield(L, index, "name") != LUA_TNIL &&
-      lua_type(L, -1) != LUA_TSTRING)
-    np_error(L, "option 'name' of create_task must be a string, not a %s",
-             neap_typename(L, -1));
-}
-
 /**
  * asyncio.create_task(x [, {name = nil}]) -> Task
  *
@@ -522,7 +497,7 @@ static int create_task(lua_State *L) {
                     neap_typename(L, 1),
                     lua_isfunction(L, 1) ? ": call the function" : "");
   lua_settop(L, 2);
-  option_name(L, 2);
+  np_option(L, 2, "create_task", "name", LUA_TSTRING);
   np_site(L, 1, &line, &source);
   t = np_task_from(L, 1, line, source);
   np_task_push(L, t);
