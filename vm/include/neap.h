@@ -1094,12 +1094,13 @@ NEAP_API const neap_Module *neap_module_next(const neap_Module *m);
 /*
  * The modules of the build: a list of lists, one for each directory of
  * stdlib/, with NULL at its end. A host that links libneap.a and defines this
- * itself is linked with the modules that it names and no others; asyncio
- * need not be named. It declares them by their directories' names:
+ * itself is linked with the modules that it names and no others, so it names
+ * what these require, too; asyncio need not be named. It declares them by
+ * their directories' names:
  *
- *   extern const neap_Module neap_module_fs[], neap_module_json[];
+ *   extern const neap_Module neap_module_fs[], neap_module_arguments[];
  *   const neap_Module *const neap_modules[] = {
- *     neap_module_fs, neap_module_json, NULL};
+ *     neap_module_fs, neap_module_arguments, NULL};
  */
 extern const neap_Module *const neap_modules[];
 
