@@ -1,5 +1,5 @@
 --[[
-net.lua - require "neap.net": TCP, Unix sockets, TLS, UDP, names.
+net.lua - require "neap.net": TCP and Unix sockets, with TLS or without.
 
 One operation on one socket each is in C (neap.net.core); here is what is made
 of them: options, several addresses, time limits, iteration, serving.
@@ -8,13 +8,19 @@ of them: options, several addresses, time limits, iteration, serving.
 local core = require "neap.net.core"
 local arguments = require "neap.arguments"
 local asyncio = require "neap.asyncio"
+local common = require "neap.net.common"
+local names = require "neap.net.names"
 
 local misuse, typename = arguments.misuse, arguments.typename
 
-local Stream, Server, Udp = core.Stream, core.Server, core.Udp
+local is_six, option = common.is_six, common.option
+local remote_port, socket_path = common.remote_port, common.socket_path
+local Stream, Server = core.Stream, core.Server
 
 local net = {
   pair = core.pair,
+  resolve = names.resolve,
+  udp = require "neap.net.udp",
   buffer = core.buffer,
   -- For modules whose streams come from elsewhere.
   _Stream = Stream,
@@ -25,153 +31,9 @@ local net = {
   LimitOverrunError = asyncio.LimitOverrunError,
 }
 
--- == Arguments ==========================================================
-
-local PATH_MAX = 107 -- what the address of a Unix socket holds
-
-local local_port = arguments.integer(0, 65535)
-local remote_port = arguments.integer(1, 65535)
 local backlog_size = arguments.integer(1, 65535)
 local at_least_one = arguments.integer(1, 1 << 31)
 local whole = arguments.integer(0, math.maxinteger)
-
-local function socket_path(value)
-  local complaint = arguments.name(value)
-  if not complaint and #value > PATH_MAX then
-    complaint = ("is longer than %d bytes"):format(PATH_MAX)
-  end
-  return complaint
-end
-
-local function limited(seconds, f, options)
-  local _ <close> = asyncio.timeout(seconds)
-  return f(options)
-end
-
--- Gives f(options); if it takes longer, raises a TimeoutError that says what.
-local function within(what, seconds, f, options)
-  local ok, result = pcall(limited, seconds, f, options)
-  if ok then return result end
-  if asyncio.iserror(result, asyncio.TimeoutError) then
-    core.timed_out(what)
-  end
-  error(result, 0)
-end
-
-local function option(value, default)
-  if value == nil then return default end
-  return value
-end
-
--- == Names ==============================================================
-
-local TYPES = {A = 0, AAAA = 0, PTR = 12, MX = 15, TXT = 16, SRV = 33}
-
-local function is_six(address) return address:find(":", 1, true) ~= nil end
-
-local function address_family(value)
-  if value ~= 4 and value ~= 6 then return "must be 4 or 6" end
-end
-
-local function record_type(value)
-  if not TYPES[value] then
-    return ("must be A, AAAA, MX, SRV, TXT or PTR, not %s"):format(value)
-  end
-end
-
--- "1.2.3.4", "1.2.3.4:53" or "[::1]:53"
-local function server_list(value)
-  if type(value) ~= "table" or #value == 0 then
-    return "must be a list of addresses"
-  end
-  for _, server in ipairs(value) do
-    local text = tostring(server)
-    local host, port = text:match "^%[(.+)%]:(%d+)$"
-    if not host then host, port = text:match "^([^:]+):(%d+)$" end
-    if not core.is_address(host or text) then
-      return ("has '%s', which is no address"):format(text)
-    elseif port and remote_port(tonumber(port)) then
-      return ("has '%s', whose port is none"):format(text)
-    end
-  end
-end
-
-local resolve_options = {
-  family = address_family, type = record_type, timeout = arguments.seconds,
-  servers = server_list,
-}
-
-local function by_priority(a, b)
-  return a.priority < b.priority
-end
-
-local function ask(options)
-  local host, kind = options.host, options.type
-  if TYPES[kind or "A"] == 0 and core.is_localhost(host) then
-    return ({[4] = {"127.0.0.1"}, [6] = {"::1"}})[options.family]
-      or {"127.0.0.1", "::1"}
-  end
-  if not core.dns_ready() then
-    if kind and TYPES[kind] ~= 0 then
-      misuse("resolve", "type " .. kind .. " needs c-ares")
-    elseif options.servers then
-      misuse("resolve", "servers needs c-ares")
-    end
-    return await core.resolve(host, options.family)
-  end
-  local family = options.family or 0
-  if kind == "PTR" then
-    family = core.is_address(host) and (is_six(host) and 6 or 4) or 0
-  end
-  local servers = options.servers and table.concat(options.servers, ",")
-  local found = await core.dns(host, TYPES[kind or "A"], family, servers)
-  if kind == "MX" or kind == "SRV" then table.sort(found, by_priority) end
-  return found
-end
-
---- async net.resolve(host [, options]) -> list
---
--- The addresses of a host as strings, in the order in which to try them. An
--- address is its own only address, and `localhost` is always this machine.
--- Else `/etc/hosts` comes first, then the servers of `/etc/resolv.conf`.
--- Options:
---
--- - `family`: 4 or 6, for addresses of this family alone;
--- - `type`: what to ask for (addresses of both families):
---   - `"A"`, `"AAAA"`: like family 4 and 6;
---   - `"MX"`: a list of `{host=, priority=}`, `"SRV"`: of `{host=, port=,
---     priority=, weight=}`; the best (lowest) priority first;
---   - `"TXT"`: a list of strings;
---   - `"PTR"`: the names of an address, as a list of strings;
--- - `servers`: whom to ask instead, a list such as `{"192.0.2.1",
---   "127.0.0.1:5353"}`;
--- - `timeout`: seconds for all of it (10), then a `TimeoutError` is raised.
---
--- A failure is an `asyncio.DNSError`: `e.code` is `"EAI_NONAME"` (no such
--- name), `"EAI_NODATA"` (the name has no such records), `"EAI_AGAIN"` (no
--- server would answer) or `"EAI_FAIL"`.
---
--- This needs c-ares, which is loaded when the first name is looked up. Where
--- it is missing, the system's own function is asked for addresses, on a
--- thread, and types and servers cannot be given.
-async function net.resolve(host, options)
-  arguments.check("resolve", "host", host, arguments.name)
-  local all = {}
-  options = arguments.options("resolve", options, resolve_options)
-  for key, value in pairs(options) do all[key] = value end
-  all.host = host
-  if all.type == "A" then all.family = 4 end
-  if all.type == "AAAA" then all.family = 6 end
-  if TYPES[all.type or "A"] == 0 then
-    if core.is_address(host) then
-      local right = not all.family or (all.family == 6) == is_six(host)
-      return right and {host} or {}
-    end
-  end
-  local seconds = option(all.timeout, 10)
-  if seconds == math.huge then return ask(all) end
-  return within("resolve " .. host, seconds, ask, all)
-end
 
 -- == Connecting =========================================================
 
@@ -200,8 +62,8 @@ end
 
 local tcp_options = {
   timeout = arguments.seconds, nodelay = arguments.boolean, tls = tls_options,
-  server_hostname = arguments.name, family = address_family,
-  servers = server_list, path = excluded_by "host",
+  server_hostname = arguments.name, family = common.address_family,
+  servers = names.server_list, path = excluded_by "host",
 }
 local host_options = {host = arguments.name, port = remote_port}
 for name, check in pairs(tcp_options) do host_options[name] = check end
@@ -311,7 +173,7 @@ local function connect(options)
   end
   local seconds = option(options.timeout, 30)
   if seconds == math.huge then return f(options) end
-  return within(text_of(options), seconds, f, options)
+  return common.within(text_of(options), seconds, f, options)
 end
 
 -- Whom a stream without TLS is connected with, should it get that later.
@@ -331,15 +193,19 @@ end
 --- async net.connect{path=, timeout=, tls=, server_hostname=} -> Stream
 --
 -- Connects to `port` (1 to 65535) of `host`, a name or an address. The
--- addresses of a name race for the connection (RFC 8305): unless `/etc/hosts`
--- has it, both families are looked up at once, and IPv4 addresses that come
--- first wait 0.05 seconds for the others; then IPv6 and IPv4 take turns, the
--- next begins when one fails or has not answered for 0.25 seconds, and the
--- first that is connected wins. If all fail, the error of the last is raised.
+-- addresses of a name race for the connection (RFC 8305):
+--
+-- - Unless `/etc/hosts` has the name, both families are looked up at once, and
+--   IPv4 addresses that come first wait 0.05 seconds for the others.
+-- - Then IPv6 and IPv4 take turns. The next one begins when one fails or has
+--   not answered for 0.25 seconds.
+-- - The first that is connected wins. If all fail, the error of the last is
+--   raised.
+--
 -- Options:
 --
--- - `timeout`: seconds for all of it, finding the name included (30);
---   `math.huge` for no limit. Then a `TimeoutError` is raised.
+-- - `timeout`: seconds for all of it, finding the name included, after which a
+--   `TimeoutError` is raised (30); `math.huge` for no limit;
 -- - `family`: 4 or 6, for addresses of this family alone;
 -- - `servers`: name servers to ask, as for resolve;
 -- - `nodelay`: false lets TCP wait a little to send more at once (true);
@@ -462,8 +328,9 @@ end
 -- == Servers ============================================================
 
 local listen_options = {
-  host = arguments.name, port = local_port, reuse_port = arguments.boolean,
-  backlog = backlog_size, nodelay = arguments.boolean, tls = tls_options,
+  host = arguments.name, port = common.local_port,
+  reuse_port = arguments.boolean, backlog = backlog_size,
+  nodelay = arguments.boolean, tls = tls_options,
   max_connections = at_least_one,
 }
 local listen_path_options = {
@@ -663,68 +530,6 @@ function Server:close(grace)
   close(self)
   if grace == nil then return at_once end -- which need not be awaited
   return end_handlers(serving[self], grace)
-end
-
--- == UDP ================================================================
-
-local udp_options = {
-  host = arguments.name, port = local_port, remote_host = arguments.name,
-  remote_port = remote_port, reuse_address = arguments.boolean,
-  reuse_port = arguments.boolean, broadcast = arguments.boolean,
-}
-
--- The first address of a host, which is usually one already. A socket can
--- send to those of its family, which is that of `near`.
-local function address_of(host, near)
-  if core.is_address(host) then return host end
-  local found = await net.resolve(host)
-  for _, address in ipairs(found) do
-    if near and is_six(address) == is_six(near) then return address end
-  end
-  return found[1]
-end
-
---- net.udp{host=, port=, remote_host=, remote_port=, ...} -> Udp
---
--- A socket for datagrams on `host` (`"0.0.0.0"`, or `"::"` if the remote host
--- has an IPv6 address) and `port` (0: the system chooses one). With
--- `remote_host` and `remote_port` it is connected: it sends to that one and
--- hears no other, and is told if nobody is there (`ECONNREFUSED`, at a later
--- call). Options: `reuse_address`, `reuse_port`, `broadcast` (all false).
-function net.udp(options)
-  options = arguments.options("udp", options, udp_options)
-  local remote = options.remote_host
-  if (remote == nil) ~= (options.remote_port == nil) then
-    misuse("udp", remote and "remote_port is missing"
-      or "remote_host is missing")
-  end
-  local host = options.host and address_of(options.host)
-  remote = remote and address_of(remote, host)
-  host = host or remote and is_six(remote) and "::" or "0.0.0.0"
-  local udp = core.udp(host, options.port or 0, options.reuse_address,
-    options.reuse_port)
-  local _ <close> = asyncio.defer(function(e) if e then udp:close() end end)
-  if options.broadcast then udp:set_broadcast(true) end
-  if remote then udp:_connect(remote, options.remote_port) end
-  return udp
-end
-
---- async udp:send(data [, host, port])
---
--- Sends one datagram, `host` and `port` only if it is not connected. Waits
--- only while the system's buffer is full. That it arrives is not certain; one
--- of more than 65,507 bytes is an `EMSGSIZE`.
-async function Udp:send(data, host, port)
-  if type(data) ~= "string" and type(data) ~= "number" then
-    misuse("send", "data must be a string, not " .. typename(data))
-  end
-  if host == nil and port == nil then return await self:_send(data) end
-  arguments.check("send", "host", host, arguments.name)
-  arguments.check("send", "port", port, remote_port)
-  if not core.is_address(host) then
-    host = address_of(host, self:sockname().host)
-  end
-  return await self:_send(data, host, port)
 end
 
 return net
