@@ -33,7 +33,7 @@ static const char rest[] =
   "return function(f) return function(...) return await((f(...))) end end,\n"
   "function(m, v) return await(other(v, (m(v)))) end, function(own, h)\n"
   "  return function(e)\n"
-  "    local is, message = own(e)\n"
+  "    local is, message = own(e, h)\n"
   "    if is then return e end\n"
   "    return h(message)\n"
   "  end\n"

@@ -44,8 +44,20 @@ static int protected(lua_State *L, lua_KFunction end) {
 
 static int base_pcall(lua_State *L) { return protected(L, pcall_end); }
 
-/* own(e) -> whether it is the task's own cancellation, e */
+/* Marks the handler on top, which its guard calls, for tracebacks. */
+static void mark_handler(lua_State *L) {
+  np_push(L, np_vm(L), NP_R_NAMES);
+  lua_pushvalue(L, -2);
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pushvalue(L, -3);
+    lua_pushinteger(L, 1);
+    lua_rawset(L, -4);
+  }
+}
+
+/* own(e, handler) -> whether it is the task's own cancellation, e */
 static int is_own(lua_State *L) {
+  mark_handler(L);
   lua_settop(L, 1);
   np_blame_caller(L, L, 1);
   lua_pushboolean(L, np_is_own(L, 1));

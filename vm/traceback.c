@@ -462,7 +462,8 @@ void np_traceback(lua_State *L, lua_State *L1, int level) {
 /*
  * Pushes the line of the frame: that which Lua has written, of `n` bytes, or
  * ours where we know more. Pushes nothing and returns 0 for what lies between
- * a call and its await, or below a coroutine's function.
+ * a call and its await, or below a coroutine's function; and returns 2 if the
+ * tail call that led to it may be that of a handler's guard.
  */
 static int push_line(lua_State *L, lua_State *L1, int level,
                      const char *line, size_t n) {
@@ -489,7 +490,8 @@ static int push_line(lua_State *L, lua_State *L1, int level,
     lua_pushlstring(L, line, n);
   }
   if (hidden) lua_pop(L, 1);
-  return !hidden;
+  if (hidden) return 0;
+  return type == LUA_TNUMBER && *ar.namewhat == '\0' ? 2 : 1;
 }
 
 /* The other lines say "(...tail calls...)" and "...	(skipping 9 levels)". */
@@ -518,7 +520,7 @@ static void add_lines(lua_State *L, lua_State *L1, int level, luaL_Buffer *b,
       continue;
     }
     if (text[2] == '.') level = count_levels(L1) - count_frames(next);
-    if (shown || text[2] == '.')
+    if (shown == 1 || text[2] == '.')
       luaL_addlstring(b, text, (size_t)(next - text));
   }
 }

@@ -89,7 +89,8 @@ enum {
   NP_R_TIMEOUT_LEFT, NP_R_QUEUE, NP_R_LOADING,
   NP_R_CALLS,     /* callee -> what to call for an await */
   NP_R_AWAIT, NP_R_METHOD, NP_R_ASYNC, NP_R_NIL, NP_R_RETURN,
-  NP_R_NAMES,     /* body -> name of the async function */
+  NP_R_NAMES,     /* body -> name of the async function; main chunk -> false;
+                     handler that a guard has called -> 1 */
   NP_R_LIBRARY,   /* function -> its name in package.loaded, or false */
   NP_R_ERRORS,    /* name -> error class; class -> true */
   NP_R_OWN,       /* CancelledError -> the task that it is for */

@@ -199,6 +199,12 @@ end
 local function tail() return debug.traceback "t" end
 local function calls() return tail() end
 like((calls()), "%(%.%.%.tail calls%.%.%.%)")
+local function traced(m) return debug.traceback(m) end
+like(select(2, xpcall(error, function(m) return traced(m) end, "t")),
+  "%(%.%.%.tail calls%.%.%.%)")
+is(select(2, xpcall(error, traced, "t")):find "tail calls", nil)
+is(select(2, xpcall(error, function(m) return (traced(m)) end, "t"))
+  :find "tail calls", nil)
 
 -- Stack overflow in Lua.
 local function forever() return 1 + forever() end
