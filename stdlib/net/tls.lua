@@ -18,13 +18,8 @@ local tls = {}
 
 local check = {}
 
-local function text(value)
-  local complaint = arguments.string(value)
-  if not complaint and value == "" then return "is empty" end
-  return complaint
-end
-
-check.ca, check.cert, check.key = text, text, text
+check.ca, check.cert, check.key =
+  arguments.name, arguments.name, arguments.name
 
 function check.server_hostname(value)
   local complaint = arguments.name(value)

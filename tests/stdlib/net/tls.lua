@@ -743,6 +743,12 @@ end
 test("wrong options are named, with the caller's line", async function()
   wrong("connect: tls must be true, a table or a TLSContext, not string",
     net.connect, "localhost", 1, {tls = "yes"})
+  for _, name in ipairs {"ca", "cert", "key"} do
+    wrong("tls_context: " .. name .. " has a NUL", net.tls_context,
+      {[name] = "a\0b"})
+  end
+  wrong("connect: server_hostname has a NUL", net.connect, "localhost", 1,
+    {tls = {server_hostname = "a\0b"}})
   wrong("connect: unknown option 'cacert'",
     net.connect, "localhost", 1, {tls = {cacert = "x"}})
   wrong("connect: verify must be true, false or 'optional'",
