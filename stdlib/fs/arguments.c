@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "fs.h"
 #include "job.h"
 
 /* == Errors =========================================================== */
@@ -33,7 +34,11 @@ int np_fs_fail(lua_State *L, int status, const char *name, const char *path,
 const char *np_fs_path(lua_State *L, int index, const char *name,
                        const char *what) {
   size_t size;
-  const char *path;
+  const char *path = np_temp_dir_test(L, index);
+  if (path != NULL) {
+    lua_pushstring(L, path);
+    lua_replace(L, index);
+  }
   if (lua_type(L, index) != LUA_TSTRING)
     neap_misuse(L, name, "%s must be a string, not %s", what,
                  neap_typename(L, index));

@@ -9,6 +9,11 @@ local arguments = require "neap.arguments"
 local typename = arguments.typename
 local check = {path = core.check_path}
 
+-- A path, or a TempDir; tostring gives the path of either.
+function check.directory(value)
+  if typename(value) ~= "TempDir" then return arguments.name(value) end
+end
+
 -- What a value is, for messages: a number itself, or its type.
 local function shown(value)
   return math.type(value) and tostring(value) or typename(value)

@@ -14,10 +14,11 @@
 #include <sys/inotify.h>
 #endif
 
-/* core.check_path(path, name, what): raises unless it can be one */
+/* core.check_path(path, name, what) -> path; raises unless it can be one */
 static int fs_check_path(lua_State *L) {
   (void)np_fs_path(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
-  return 0;
+  lua_settop(L, 1);
+  return 1;
 }
 
 /**

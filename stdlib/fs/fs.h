@@ -46,6 +46,9 @@ const char *np_fs_type(unsigned mode);
 /* tree.c: removes `path` with all that is in it; 0 or a code. */
 int np_fs_remove_tree(const char *path, const atomic_int *stop);
 
+/* temp.c: the path of the TempDir at `index`, or NULL. */
+const char *np_temp_dir_test(lua_State *L, int index);
+
 /* temp.c: puts 12 random characters where `to` is. 0 or a code. */
 int np_fs_random(char *to);
 

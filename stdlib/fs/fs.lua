@@ -295,8 +295,8 @@ end
 async function fs.copy(path, dest, options)
   options = arguments.options("copy", options, copy_options)
   local overwrite = options.overwrite ~= false
-  check.path(path, "copy", "path")
-  check.path(dest, "copy", "dest")
+  path = check.path(path, "copy", "path")
+  dest = check.path(dest, "copy", "dest")
   if options.recursive and (await core.stat(path)).type == "directory" then
     check_outside(path, dest)
     return copy_tree(path:match "^(.-)/*$", dest:match "^(.-)/*$", overwrite)
@@ -307,14 +307,14 @@ end
 -- == Temporary ones =====================================================
 
 local temp_options = {
-  dir = arguments.name, prefix = check.part_of_name,
+  dir = check.directory, prefix = check.part_of_name,
   suffix = check.part_of_name, keep = arguments.boolean,
 }
 
 -- What comes before and after the random part of the name.
 local function temp_name(name, options)
   options = arguments.options(name, options, temp_options)
-  local dir = options.dir or os.getenv "TMPDIR" or ""
+  local dir = tostring(options.dir or os.getenv "TMPDIR" or "")
   if dir == "" then dir = "/tmp" end
   return check.join(dir, options.prefix or "neap-"), options.suffix or "",
     options.keep
@@ -341,8 +341,8 @@ end
 -- A new directory, which is removed with all that is in it when the object is
 -- closed or collected. Options as for temp_file. `dir:path()` and
 -- `tostring(dir)` are its path, and `dir:path("name")` or `dir .. "/name"` is
--- a path in it. `await dir:close()` waits until it is removed and raises if
--- that fails.
+-- a path in it; functions of this module that take a path take `dir`, too.
+-- `await dir:close()` waits until it is removed and raises if that fails.
 async function fs.temp_dir(options)
   return await core.temp_dir(temp_name("temp_dir", options))
 end

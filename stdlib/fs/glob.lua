@@ -304,7 +304,7 @@ local function ambiguous(searches)
   return #searches > 1 or any > 1
 end
 
-local glob_options = {root = arguments.name, dot = arguments.boolean}
+local glob_options = {root = check.directory, dot = arguments.boolean}
 
 --- fs.glob(pattern [, options]) -> iterator of paths
 --
@@ -343,7 +343,7 @@ return function(pattern, options)
   expand(pattern, 1, texts)
   for i, text in ipairs(texts) do
     searches[i] = parse(text, options.dot)
-    searches[i].root = options.root
+    searches[i].root = options.root and tostring(options.root)
   end
   local seen = ambiguous(searches) and {} or nil
   for _, search in ipairs(searches) do search.seen = seen end

@@ -121,7 +121,8 @@ int np_fs_fail(lua_State *L, int status, const char *name, const char *path,
 
 /* == Arguments ======================================================== */
 
-/* The path at `index`, called `what` in messages. */
+/* The path at `index`, called `what` in messages; if a TempDir is there, it is
+ * replaced by its path. */
 const char *np_fs_path(lua_State *L, int index, const char *name,
                        const char *what);
 

@@ -172,6 +172,11 @@ static int fs_temp_dir(lua_State *L) {
   return np_job_await(L, job, directory_done);
 }
 
+const char *np_temp_dir_test(lua_State *L, int index) {
+  const TempDir *t = neap_handle_test(L, index, &temp_dir_class);
+  return t != NULL ? t->path : NULL;
+}
+
 /* dir:_path() -> string */
 static int temp_dir_path(lua_State *L) {
   TempDir *t = neap_handle_test(L, 1, &temp_dir_class);
@@ -184,12 +189,12 @@ static int temp_dir_path(lua_State *L) {
 static int temp_dir_concat(lua_State *L) {
   int i;
   for (i = 1; i <= 2; i++) {
-    const TempDir *t = neap_handle_test(L, i, &temp_dir_class);
-    if (t == NULL && !lua_isstring(L, i))
+    const char *path = np_temp_dir_test(L, i);
+    if (path == NULL && !lua_isstring(L, i))
       return luaL_error(L, "attempt to concatenate a %s value",
                         neap_typename(L, i));
-    if (t == NULL) continue;
-    lua_pushstring(L, t->path);
+    if (path == NULL) continue;
+    lua_pushstring(L, path);
     lua_replace(L, i);
   }
   lua_concat(L, 2);

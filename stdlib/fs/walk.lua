@@ -104,7 +104,7 @@ local function scan_close(self) self.dir:close() end
 --
 -- An entry has `name`, `path` (`path` and the name) and `type` (as for lstat).
 function walk.scandir(path, options)
-  check.path(path, "scandir", "path")
+  path = check.path(path, "scandir", "path")
   arguments.options("scandir", options, {})
   return walk.iterator("scandir", {dir = core.dir(path), path = path},
     scan_next, scan_close)
@@ -217,7 +217,7 @@ end
 -- - `on_error`: called with the error of a directory that cannot be read, in
 --   place of raising it.
 function walk.walk(path, options)
-  check.path(path, "walk", "path")
+  path = check.path(path, "walk", "path")
   options = arguments.options("walk", options, walk_options)
   local self = {
     root = path, levels = {}, follow = options.follow,

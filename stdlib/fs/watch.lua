@@ -330,7 +330,7 @@ Watcher.__close = Watcher.close
 -- `"ENOSYS"`. Without `await`, as in `for event in fs.watch(path) do`, it
 -- begins when the first event is asked for.
 local function watch(path, options)
-  check.path(path, "watch", "path")
+  path = check.path(path, "watch", "path")
   options = arguments.options("watch", options, {recursive = arguments.boolean})
   return setmetatable({
     path = path, recursive = options.recursive, handle = core.watch(path),
