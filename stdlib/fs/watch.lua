@@ -228,12 +228,20 @@ end
 
 -- One that cannot begin is of no use.
 local function begin(self)
+  if self:closed() then
+    arguments.misuse("watch", "the Watcher is closed")
+  end
   self.stepping = true
   local _ <close> = asyncio.defer(function()
     self.stepping = false
     if not self.begun then self:close() end
   end)
-  start(self)
+  local ok, err = pcall(start, self)
+  if not ok and self:closed() then
+    err = asyncio.OSError.new(("watch %s: it was closed"):format(self.path),
+      {code = "ECLOSED"})
+  end
+  if not ok then error(err, 0) end
   self.begun = true
 end
 

@@ -223,6 +223,33 @@ test("a watcher that is not awaited begins with the loop", async function()
   assert(not ok and e.code == "ENOENT")
 end)
 
+test("closing a watcher that has not begun, or is beginning",
+    async function()
+  local dir <close> = await fs.temp_dir()
+  for i = 1, 5 do await fs.mkdir(dir:path(tostring(i))) end
+  local watcher = fs.watch(dir, {recursive = true})
+  watcher:close()
+  watcher:close()
+  expect_error("watch: the Watcher is closed",
+    function() await watcher end)
+  for _ in watcher do error "an event" end
+  for turns = 0, 5 do
+    watcher = fs.watch(dir, {recursive = true})
+    local beginning = asyncio.create_task(watcher)
+    for _ = 0, turns do await asyncio.sleep(0) end
+    watcher:close()
+    local ok, e = pcall(function() await beginning end)
+    assert(ok or e.code == "ECLOSED")
+  end
+  watcher = fs.watch(dir, {recursive = true})
+  local beginning = asyncio.create_task(watcher)
+  await asyncio.sleep(0)
+  expect_error("next: another task is waiting", watcher.next, watcher)
+  beginning:cancel()
+  await asyncio.wait {beginning}
+  assert(watcher:closed())
+end)
+
 test("watchers begin together", async function()
   local one, two = await asyncio.gather(fs.watch "/tmp", fs.watch "/")
   one:close()
