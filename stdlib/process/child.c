@@ -182,7 +182,7 @@ static void child_close(neap_Handle *h) {
     np_fd_close(&pidfd);
 }
 
-const neap_Class np_child_class = {"neap.Child", child_close, NULL};
+const neap_Class np_child_class = {"neap.Process", child_close, NULL};
 
 /* == Starting ========================================================= */
 
@@ -472,7 +472,7 @@ int np_child_spawn(lua_State *L) {
 
 static Child *child_check(lua_State *L) {
   Child *c = neap_handle_test(L, 1, &np_child_class);
-  if (c == NULL) luaL_typeerror(L, 1, "Child");
+  if (c == NULL) luaL_typeerror(L, 1, "Process");
   return c;
 }
 

@@ -118,7 +118,7 @@ static void watch_close(neap_Handle *h) {
   before_restore(w);
 }
 
-const neap_Class np_signal_class = {"neap.SignalWatch", watch_close, NULL};
+const neap_Class np_signal_class = {"neap.Signals", watch_close, NULL};
 
 /* == Lua's side ======================================================= */
 

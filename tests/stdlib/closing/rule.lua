@@ -109,7 +109,7 @@ local kinds = {
       await fs.write_file(keep:path "y", "")
       assert((await x:next()).path == keep:path "y")]],
   }, {
-    "a process", shown = "Child",
+    "a process", shown = "Process",
     open = "return process.spawn {'sleep', '600'}", wait = "x:wait()",
     works = "x:kill 'SIGKILL' assert(select(2, await x:wait()) == 'SIGKILL')",
   }, {
@@ -144,7 +144,7 @@ local kinds = {
     wait = "x:read()",
     works = "await keep.stdin:write 'y\\n' assert(await x:read_line())",
   }, {
-    "an iterator of signals", shown = "SignalWatch", gives = true,
+    "an iterator of signals", shown = "Signals", gives = true,
     open = "return process.signals 'SIGUSR2'", wait = "x:next()",
     works = "signal 'SIGUSR2' assert(await x:next() == 'SIGUSR2')",
   },
