@@ -8,7 +8,6 @@
  * for. The machine ends in a finalizer, which runs no task any more.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "async.h"
 #include "future.h"

@@ -7,7 +7,6 @@
  * caught.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "async.h"
 #include "error.h"

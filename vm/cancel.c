@@ -6,8 +6,6 @@
  * that is raised is known as the task's own, which pcall lets pass. An
  * interrupt is a request for the main task that does not wait for an await.
  */
-#include <string.h>
-
 #include "future.h"
 #include "limits.h"
 #include "loop.h"

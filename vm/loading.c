@@ -8,8 +8,6 @@
  * that never await in a module see nothing of this: require calls the loader
  * again inside itself, as Lua's does.
  */
-#include <string.h>
-
 #include "error.h"
 #include "future.h"
 #include "load.h"

@@ -6,7 +6,6 @@
  * written anew, because Lua's does not use them.
  */
 #include <lualib.h>
-#include <string.h>
 
 #include "vm.h"
 

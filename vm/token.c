@@ -8,7 +8,6 @@
  * by the inbox.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "error.h"
 #include "loop.h"
