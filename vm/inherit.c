@@ -117,8 +117,8 @@ int np_task_handler(lua_State *L) {
   }
   lua_settop(L, 1);
   np_traceback(L, L, 1);
-  if (np_error_is(L, 1, "TimeoutError") && !np_in_script(L)) {
-    lua_pushliteral(L, "traceback"); /* see timeout.c */
+  if (np_error_test(L, 1) && !np_in_script(L)) {
+    lua_pushliteral(L, "traceback"); /* see timeout.c and groups.lua */
     if (lua_rawget(L, 1) == LUA_TSTRING) lua_replace(L, 2);
     lua_settop(L, 2);
   }

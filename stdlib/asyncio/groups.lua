@@ -165,6 +165,17 @@ local function wait_for_all(self)
   return cancelled
 end
 
+-- When an error has ended the body, nothing of that is on the stack any more:
+-- the group's place is that of the error.
+local function take_place(group, e)
+  local where = asyncio.iserror(e) and e.where
+    or type(e) == "string" and e:match "^([^\n]-:%d+): "
+  if type(where) ~= "string" then return end
+  group.where = where
+  group.traceback = "stack traceback:\n\t" .. where ..
+    ": in the body of the TaskGroup"
+end
+
 local function close(self, e)
   local is_cancel = e ~= nil and asyncio.iserror(e, asyncio.CancelledError)
   local count, aborting = state(self.core)
@@ -194,6 +205,7 @@ local function close(self, e)
     ("%d error%s in a TaskGroup"):format(#errors,
                                          #errors == 1 and "" or "s"))
   group.errors, group.traces = errors, traces
+  take_place(group, e)
   error(group, 0)
 end
 
