@@ -1,10 +1,12 @@
 /*
  * temp_names.c - temporary files whose random names are taken already: what
  * bears the name is not touched. What is random is so only where this program
- * lets it.
+ * lets it. Each script waits until its own are gone.
  */
 #include "host.h"
 
+#include <stdlib.h>
+#include <unistd.h>
 #include <uv.h>
 
 static int next; /* what the next name is made of */
@@ -27,7 +29,9 @@ static void check(Host *host, int names, const char *script) {
 }
 
 int main(void) {
+  char own[] = "/tmp/neap-test-XXXXXX"; /* another run has the same names */
   Host host;
+  expect(mkdtemp(own) != NULL && setenv("TMPDIR", own, 1) == 0);
   host_open(&host, NULL);
   check(&host, 3,
         "local fs = require 'neap.fs'\n"
@@ -35,12 +39,14 @@ int main(void) {
         "await a:write('mine')\n"
         "local b <close> = await fs.temp_file()\n"
         "assert(a:path() ~= b:path())\n"
-        "assert(await fs.read_file(a:path()) == 'mine')");
+        "assert(await fs.read_file(a:path()) == 'mine')\n"
+        "await a:close() await b:close()");
   check(&host, 3,
         "local fs = require 'neap.fs'\n"
         "local a <close> = await fs.temp_dir()\n"
         "local b <close> = await fs.temp_dir()\n"
-        "assert(a:path() ~= b:path())");
+        "assert(a:path() ~= b:path())\n"
+        "await a:close() await b:close()");
   check(&host, 2,
         "local fs = require 'neap.fs'\n"
         "local dir <close> = await fs.temp_dir()\n"
@@ -53,7 +59,9 @@ int main(void) {
         "end)\n"
         "assert(not ok and e.code == 'EEXIST')\n"
         "assert(await fs.read_file(victim) == 'theirs')\n"
-        "assert(await fs.read_file(path) == 'old')");
+        "assert(await fs.read_file(path) == 'old')\n"
+        "await dir:close()");
   host_close(&host);
+  expect(rmdir(own) == 0);
   return failures != 0;
 }
