@@ -196,11 +196,11 @@ install: all    ## install below PREFIX=/usr/local; DESTDIR= is put before
 	  -e 's|@LUA@|$(LUA)|' -e 's|@NEEDS@|$(filter-out $(LUA),$(NEEDS))|' \
 	  scripts/neap.pc.in > $(LIB)/pkgconfig/neap.pc
 	install -m 644 doc/neap.1 $(MAN)/neap.1
-	for f in README.md doc/*.md; do sed $(MOVED) $$f > $(DOC)/$${f##*/} && \
+	@for f in README.md doc/*.md; do sed $(MOVED) $$f > $(DOC)/$${f##*/} && \
 	  chmod 644 $(DOC)/$${f##*/} || exit 1; done
-	for f in $(wildcard doc/modules/*.md); do \
+	@for f in $(wildcard doc/modules/*.md); do \
 	  install -m 644 $$f $(DOC)/modules; done
-	for f in $(wildcard scripts/*.lua scripts/examples/*.lua \
+	@for f in $(wildcard scripts/*.lua scripts/examples/*.lua \
 	  scripts/embed/*.c); do install -m 644 $$f $(DOC)/examples; done
 uninstall:      ## remove what install put there
 	rm -f $(BIN)/neap $(LIB)/libneap.a $(LIB)/libneap.so* $(INC)/neap.h \
