@@ -101,7 +101,6 @@ void neap_setasync(lua_State *L, const neap_Async *list) {
   }
 }
 
-/* Replaces the async function at `index` by its body; others stay. */
 void np_async_strip(lua_State *L, int index) {
   if (lua_tocfunction(L, index) != np_async_call) return;
   index = lua_absindex(L, index);

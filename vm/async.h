@@ -23,6 +23,7 @@ typedef struct np_Co {
  * name; see neap_async. */
 int np_async_call(lua_State *L);
 
+/* The one at `index`, or NULL. */
 np_Co *np_co_test(lua_State *L, int index);
 
 /* Makes a coroutine object of the function and arguments on top, of which
@@ -59,6 +60,7 @@ int np_co_misuse(lua_State *L);
 
 /* == async.c: async functions, await ==================================== */
 
+/* Replaces the async function at `index` by its body; others stay. */
 void np_async_strip(lua_State *L, int index);
 
 /* Pushes the name of the async function whose body is at `index`, or "?". */
@@ -83,6 +85,7 @@ int np_coro_body(lua_State *L);
 
 int np_base_misuse(lua_State *L); /* what modules raise a mistake with */
 
+/* asyncio.catch */
 int np_catch(lua_State *L);
 
 #endif

@@ -404,7 +404,6 @@ int neap_fail(lua_State *L, int status, const char *what, ...) {
   return lua_error(L);
 }
 
-/* Wraps the value at `index` in an Error unless it is one; pushes it. */
 void np_error_wrap(lua_State *L, int index) {
   index = lua_absindex(L, index);
   if (np_error_test(L, index)) {

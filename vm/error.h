@@ -27,6 +27,7 @@ int np_error(lua_State *L, const char *format, ...);
 void np_option(lua_State *L, int index, const char *what, const char *name,
                int type);
 
+/* Pushes the value at `index`, in an Error unless it is one. */
 void np_error_wrap(lua_State *L, int index);
 /* Pushes where the error at `index` was raised, "app.lua:12", or nil. */
 void np_error_where(lua_State *L, int index);

@@ -38,17 +38,23 @@ struct np_Future {
 
 /* == future.c =========================================================== */
 
-/* Pushes a new future. */
+/* Pushes a new future, `what` being NP_R_FUTURE or NP_R_TASK; the second is
+ * the beginning of a struct of that size. */
 np_Future *np_future_new(lua_State *L, int what);
+np_Future *np_future_sized(lua_State *L, int what, size_t size);
+
+/* The one at `index`; if it is none, the first gives NULL and the second
+ * raises. */
 np_Future *np_future_test(lua_State *L, int index);
 np_Future *np_future_check(lua_State *L, int index);
 
-/* Ends the future at `index` with n values on top, or an error on top;
- * pops them. */
+/* Gives the future at `index` the n values on top, or the error on top, and
+ * pops them; np_future_finish then ends it. If `watch`, the error will be
+ * reported unless somebody looks at it. */
 void np_future_resolve(lua_State *L, int index, int n);
-/* (if `watch`, it will be reported unless somebody looks at it) */
 void np_future_reject(lua_State *L, int index, int watch);
-np_Future *np_future_sized(lua_State *L, int what, size_t size);
+
+/* Asks it to end, with what is behind it; 0 if it cannot be. */
 int np_future_cancel(np_Future *f);
 /* The same for the future at `index`, with the message on top, which is popped
  * and may be nil. */
@@ -93,9 +99,11 @@ void np_report_all_lost(lua_State *L);
 
 /* == callback.c, gather.c, group.c ====================================== */
 
+/* The methods of these names. */
 int np_add_done_callback(lua_State *L);
 int np_remove_done_callback(lua_State *L);
 
+/* How many have not ended. */
 uint32_t np_gather_pending(np_Future *f);
 uint32_t np_group_count(np_Future *f);
 

@@ -182,6 +182,7 @@ void np_sleep_over(neap_Vm *vm, neap_Timer *timer);
 
 /* == batch.c: many that start together ================================== */
 
+/* Puts `t` at the end of the sink's list, or takes it out. */
 void np_sink_join(np_Sink *s, neap_Task *t);
 void np_sink_leave(np_Sink *s, neap_Task *t);
 

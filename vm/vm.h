@@ -305,6 +305,7 @@ int np_open(lua_State *L);
 /* Says that the state has a machine, see luaopen_neap. */
 void np_attach_mark(lua_State *L);
 
+/* The machine's allocator, as a lua_Alloc: makes, moves or frees a block. */
 void *np_alloc(neap_Vm *vm, void *block, size_t old, size_t size);
 
 /* Pushes a new table that is weak: "k" or "v". */
