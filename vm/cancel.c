@@ -101,7 +101,7 @@ int np_task_cancel_is_due(const neap_Task *t) {
 int np_task_cancel(neap_Task *t) {
   if (t->flags & NP_T_ENDED) return 0;
   if (t->flags & NP_T_PASSING) return break_ring(t);
-  t->cancelling++;
+  if (t->cancelling < UINT16_MAX) t->cancelling++;
   if (!np_task_cancel_is_due(t)) t->message = t->vm->cancel_message;
   if (t->awaiting != NULL && t->awaiting->flags & NP_F_LINE) {
     leave(t);

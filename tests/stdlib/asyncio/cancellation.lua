@@ -290,3 +290,12 @@ case("a cancellation that comes back from another task has its message",
   parent:cancel "yours"
   log(select(2, pcall(await, parent)).message)
 end)
+
+case("requests that are too many to count are not forgotten", "true false",
+    async function()
+  local me = asyncio.current_task()
+  for _ = 1, 65536 do me:cancel() end
+  local counted = me:cancelling() > 0
+  log(counted, (asyncio.catch(await, asyncio.sleep(0))))
+  while me:cancelling() > 0 do me:uncancel() end
+end)
