@@ -11,7 +11,7 @@ static const char *const scripts[] = {
   "local function ends(f)\n"
   "  local t = asyncio.create_task(async(f)())\n"
   "  await asyncio.wait({t})\n"
-  "  local e = t:exception()\n"
+  "  local e = t:exception() or 'not enough memory, which was caught'\n"
   "  if not asyncio.iserror(e) or e.code == nil then error(e, 0) end\n"
   "  return e.code\n"
   "end\n"
