@@ -83,6 +83,10 @@ lua_State *np_coro_resumed(lua_State *L);
 /* Below the function of a coroutine that awaits; not for tracebacks. */
 int np_coro_body(lua_State *L);
 
+/* If it had that and has died of an error: pushes its traceback, and lends the
+ * text. Else NULL, and pushes nothing. */
+const char *np_coro_died(lua_State *L, lua_State *co);
+
 int np_base_misuse(lua_State *L); /* what modules raise a mistake with */
 
 /* asyncio.catch */

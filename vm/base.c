@@ -7,6 +7,7 @@
  * caught.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "async.h"
 #include "error.h"
@@ -64,18 +65,33 @@ static int is_own(lua_State *L) {
   return 2;
 }
 
+/* Pushes the traceback `text` of a coroutine that has died, without its first
+ * `level` lines. */
+static void push_died(lua_State *L, const char *message, const char *text,
+                      lua_Integer level) {
+  const char *first = strchr(text, '\n');
+  while (first != NULL && level-- > 0) first = strchr(first + 1, '\n');
+  lua_pushfstring(L, "%s%sstack traceback:%s", message != NULL ? message : "",
+                  message != NULL ? "\n" : "", first != NULL ? first : "");
+}
+
 /* debug.traceback([thread,] [message [, level]]), as Lua's */
 static int base_traceback(lua_State *L) {
   int at = lua_isthread(L, 1);
   lua_State *L1 = at ? lua_tothread(L, 1) : L;
-  const char *message;
+  const char *message, *text;
+  lua_Integer level;
   if (L1 == L && lua_gettop(L) == 1) np_blame_caller(L, L, 1); /* a handler */
   message = lua_tostring(L, at + 1);
   if (message == NULL && !lua_isnoneornil(L, at + 1)) {
     lua_pushvalue(L, at + 1);
     return 1;
   }
-  np_traceback_lua(L, L1, message, (int)luaL_optinteger(L, at + 2, L1 == L));
+  level = luaL_optinteger(L, at + 2, L1 == L);
+  if (at && (text = np_coro_died(L, L1)) != NULL)
+    push_died(L, message, text, level);
+  else
+    np_traceback_lua(L, L1, message, (int)level);
   return 1;
 }
 

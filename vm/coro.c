@@ -166,6 +166,31 @@ static int body_end(lua_State *L, int status, lua_KContext ctx) {
   return lua_gettop(L) - 1;
 }
 
+/* The handler of np_coro_body. When the coroutine has died its frames are gone,
+ * which those of others are not, so debug.traceback finds their text here. */
+static int body_error(lua_State *L) {
+  (void)np_blame(L);
+  if (!lua_checkstack(L, 30)) return 1;
+  np_push(L, np_vm(L), NP_R_DEAD);
+  lua_pushthread(L);
+  np_traceback_lua(L, L, NULL, 1);
+  lua_rawset(L, -3);
+  lua_settop(L, 1);
+  return 1;
+}
+
+const char *np_coro_died(lua_State *L, lua_State *co) {
+  const char *text = NULL;
+  if (lua_status(co) == LUA_OK || lua_status(co) == LUA_YIELD) return NULL;
+  np_push(L, np_vm(L), NP_R_DEAD);
+  lua_pushthread(co);
+  lua_xmove(co, L, 1);
+  if (lua_rawget(L, -2) == LUA_TSTRING) text = lua_tostring(L, -1);
+  lua_remove(L, -2);
+  if (text == NULL) lua_pop(L, 1);
+  return text;
+}
+
 /*
  * What a coroutine runs whose function awaits: calls 1 with the rest, so that
  * an error closes the variables of 1 while they may still await. All others
@@ -173,7 +198,7 @@ static int body_end(lua_State *L, int status, lua_KContext ctx) {
  */
 int np_coro_body(lua_State *L) {
   int n = lua_gettop(L) - 1;
-  lua_pushcfunction(L, np_blame);
+  lua_pushcfunction(L, body_error);
   lua_insert(L, 1);
   return body_end(L, lua_pcallk(L, n, LUA_MULTRET, 1, 0, body_end), 0);
 }
@@ -328,6 +353,8 @@ void np_coro_open(lua_State *L) {
     {"create", co_create}, {"resume", co_resume}, {"wrap", co_wrap},
     {"yield", co_yield}, {"status", co_status}, {"running", co_running},
     {"isyieldable", co_isyieldable}, {"close", co_close}, {NULL, NULL}};
+  np_weak_push(L, "k");
+  np_keep(L, np_vm(L), NP_R_DEAD);
   lua_getglobal(L, LUA_COLIBNAME);
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);

@@ -93,6 +93,7 @@ enum {
                      handler that a guard has called -> 1 */
   NP_R_LIBRARY,   /* function -> its name in package.loaded, or false */
   NP_R_ERRORS,    /* name -> error class; class -> true */
+  NP_R_DEAD,      /* coroutine -> its traceback, weak: see coro.c */
   NP_R_OWN,       /* CancelledError -> the task that it is for */
   NP_R_SOURCES,   /* number <-> string: see site.c */
   NP_R_HANDLES,   /* handle -> object, weak */
