@@ -10,7 +10,7 @@ do
   local child <close> = process.spawn({"cat"}, {pty = true, rows = 5,
     cols = 10})
   await child.stdin:write("line\n")
-  assert((await child.stdout:read()):find "line")
+  await child.stdout:read_until "line" -- a terminal echoes by pieces
   child:kill "SIGKILL"
   await child:wait()
 end
