@@ -6,9 +6,9 @@
  * it runs. Whoever awaits it, or makes a task of it, claims it and takes them
  * out. One that is collected before that was lost, and the host is told.
  *
- * That is found out without a finalizer, which would cost more than the rest
- * and hold the memory for one collection longer: a new object has a record,
- * and the place of the same number in a weak table. After a collection
+ * That is found out without a finalizer, which would hold the memory for one
+ * collection longer: a new object has a record, and the place of the same
+ * number in a weak table. After a collection
  * (collector.c), and when there are no more records, those are looked for
  * whose objects are gone.
  */
