@@ -11,12 +11,12 @@
 /*
  * Lua begins a collection when the heap has doubled. A small one doubles with
  * a few messages of a socket, and collecting it took a seventh of an echo's
- * time, so it may grow to ten times its size, up to so many KiB. No further:
+ * time, so it may grow to many times its size, up to so many KiB. No further:
  * what fits into the processor's cache is faster than what is collected less.
  * A machine with limits has no memory to give away.
  */
-#define TIMES 10
-#define MOST 2048
+#define TIMES 16
+#define MOST 1024
 #define PAUSE 200 /* percent: Lua's own */
 
 static void hold_off(lua_State *L) {
