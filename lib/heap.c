@@ -1,8 +1,12 @@
 /*
  * heap.c - a queue of things that are due: a heap of four children.
  *
- * The entries lie so that four siblings share a cache line. May touch the C
- * library.
+ * The entries lie so that four siblings share a cache line. As long as each
+ * key is not below those before it, as deadlines of the same length are, they
+ * are simply in their order: the first is taken from the front, and nothing
+ * moves. The first key that is below, or the first node that is taken out of
+ * the middle, makes a heap of them, which a sorted array is, until it is empty.
+ * May touch the C library.
  */
 #include "heap.h"
 
@@ -77,36 +81,70 @@ static int grow(np_Heap *h) {
   h->lead = (uint32_t)((char *)h->entry - memory);
   if (h->count > 0 && h->lead != lead)
     memmove(h->entry + 1, memory + lead + sizeof(np_HeapEntry),
-            h->count * sizeof(np_HeapEntry));
+            (h->gone + h->count) * sizeof(np_HeapEntry));
   h->cap = cap;
   return 0;
 }
 
-void np_heap_init(np_Heap *h) { memset(h, 0, sizeof(*h)); }
+/* Moves sorted entries to the beginning. */
+static void shift(np_Heap *h) {
+  uint32_t gone = h->gone, i;
+  h->gone = 0;
+  for (i = 1; gone > 0 && i <= h->count; i++) place(h, i, h->entry[gone + i]);
+}
+
+void np_heap_init(np_Heap *h) {
+  memset(h, 0, sizeof(*h));
+  h->sorted = 1;
+}
 
 void np_heap_free(np_Heap *h) {
   if (h->entry != NULL) free((char *)h->entry - h->lead);
   np_heap_init(h);
 }
 
+/* 1 if the key belongs behind all others, and they are sorted. */
+static int is_last(const np_Heap *h, uint64_t key) {
+  return h->sorted &&
+         (h->count == 0 || key >= h->entry[h->gone + h->count].key);
+}
+
 int np_heap_insert(np_Heap *h, np_HeapNode *node, uint64_t key) {
   np_HeapEntry e = {key, node};
-  if (h->count == h->cap && grow(h) < 0) return -1;
+  int last = is_last(h, key);
+  if (!last || h->gone > h->cap / 2) shift(h);
+  if (h->gone + h->count == h->cap && grow(h) < 0) return -1;
   node->seq = h->seq++;
-  sift_up(h, ++h->count, e);
+  h->sorted = (uint32_t)last;
+  h->count++;
+  if (last) place(h, h->gone + h->count, e);
+  else sift_up(h, h->count, e);
   return 0;
+}
+
+/* Takes the one at `i` out of sorted entries if it is at an end of them. */
+static int remove_end(np_Heap *h, uint32_t i) {
+  if (i == h->gone + 1) h->gone++;
+  else if (i != h->gone + h->count) return 0;
+  if (--h->count == 0) h->gone = 0;
+  return 1;
 }
 
 void np_heap_remove(np_Heap *h, np_HeapNode *node) {
   uint32_t i = node->index;
+  if (!h->sorted || !remove_end(h, i)) {
+    i -= h->gone;
+    shift(h);
+    fill_hole(h, i);
+    h->sorted = h->count == 0;
+  }
   node->index = 0;
-  fill_hole(h, i);
 }
 
 np_HeapNode *np_heap_pop(np_Heap *h) {
   np_HeapNode *node;
   if (h->count == 0) return NULL;
-  node = h->entry[1].node;
+  node = h->entry[h->gone + 1].node;
   np_heap_remove(h, node);
   return node;
 }

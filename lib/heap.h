@@ -4,8 +4,10 @@
  * np_Heap orders nodes by a 64-bit key, and nodes of the same key by the
  * order in which they were inserted. A node is part of the caller's struct
  * and must not move while it is inside. Inserting a key that is not below
- * the others, and removing one that is among the last, take constant time;
- * everything else takes the logarithm of the count.
+ * the others, and removing one that is among the last, take constant time, and
+ * so does taking the least as long as no key was below one before it and none
+ * was removed from the middle; everything else takes the logarithm of the
+ * count, on the average.
  */
 #ifndef NP_HEAP_H
 #define NP_HEAP_H
@@ -25,10 +27,12 @@ typedef struct np_HeapEntry {
 } np_HeapEntry;
 
 typedef struct np_Heap {
-  np_HeapEntry *entry; /* entry[1] is the least; children of i: 4i-2..4i+1 */
+  np_HeapEntry *entry; /* children of i: 4i-2..4i+1; see heap.c */
   uint32_t count;
   uint32_t cap;
   uint32_t seq;  /* of the next node */
+  uint32_t gone; /* places in front of the first entry: 0 unless `sorted` */
+  uint32_t sorted; /* the entries lie in their order */
   uint32_t lead; /* bytes from the memory's beginning to `entry` */
 } np_Heap;
 
@@ -53,8 +57,8 @@ np_HeapNode *np_heap_pop(np_Heap *h);
 /* Lends the least node and stores its key if `key` is not NULL; or NULL. */
 static inline np_HeapNode *np_heap_min(const np_Heap *h, uint64_t *key) {
   if (h->count == 0) return NULL;
-  if (key != NULL) *key = h->entry[1].key;
-  return h->entry[1].node;
+  if (key != NULL) *key = h->entry[h->gone + 1].key;
+  return h->entry[h->gone + 1].node;
 }
 
 /* 1 if `node` is in a heap, else 0. */

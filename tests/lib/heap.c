@@ -79,6 +79,44 @@ static void random_life(uint32_t n, uint32_t keys, uint32_t start) {
   free(items);
 }
 
+/* Keys that mostly rise, of which the first are taken, the last given up, and
+ * seldom others; memory is out now and then. */
+static void rising_life(uint32_t n, uint32_t steps, uint32_t seldom) {
+  np_Heap h;
+  Item *items = calloc(n, sizeof(Item)), *last = NULL;
+  uint64_t key = 0, clock = 1;
+  uint32_t inside = 0;
+  np_heap_init(&h);
+  while (steps-- > 0) {
+    Item *t = &items[rnd(n)], *least = first(items, n);
+    uint32_t what = rnd(8);
+    int odd = rnd(seldom) == 0;
+    CHECK(h.count == inside);
+    CHECK(np_heap_min(&h, &key) == (least ? &least->node : NULL));
+    if (least) CHECK(key == least->key);
+    if (what < 2 || inside > n / 2) {
+      CHECK(np_heap_pop(&h) == (least ? &least->node : NULL));
+      if (least) inside--;
+    } else if (what == 2 && last != NULL && np_heap_test(&last->node)) {
+      np_heap_remove(&h, &last->node), inside--;
+    } else if (np_heap_test(&t->node)) {
+      CHECK(np_heap_key(&h, &t->node) == t->key);
+      if (odd) np_heap_remove(&h, &t->node), inside--;
+    } else {
+      t->key = odd ? rnd(100) : clock / 3;
+      t->when = clock++;
+      fail = rnd(5) == 0;
+      if (np_heap_insert(&h, &t->node, t->key) == 0) inside++, last = t;
+      else CHECK(fail && !np_heap_test(&t->node));
+      fail = 0;
+    }
+  }
+  while (np_heap_pop(&h) != NULL) inside--;
+  CHECK(inside == 0 && h.count == 0);
+  np_heap_free(&h);
+  free(items);
+}
+
 /* Many, in order, backwards and equal, come out in order. */
 static void sorted(int mode) {
   enum { N = 30000 };
@@ -109,6 +147,9 @@ int main(void) {
   random_life(6, 3, UINT32_MAX - 100);
   random_life(100, 10, UINT32_MAX - 1000);
   random_life(300, 1000000, INT32_MAX - 1000);
+  rising_life(20, 20000, 100);
+  rising_life(200, 20000, 1000);
+  rising_life(500, 20000, 1000000);
   for (mode = 0; mode < 4; mode++) sorted(mode);
   return failures > 0;
 }
